@@ -278,10 +278,17 @@ def _pick(entries: Mapping[str, Entry], what: str, name: str | None, path: Path)
     )
 
 
-def named_inventory() -> Path | None:
-    """Return the inventory that the environment names."""
-    named = os.environ.get(ENVIRONMENT)
-    return Path(named).expanduser() if named else None
+def given_inventory(named: str | Path | None) -> Path | None:
+    """Return the inventory that is named, else the one that the environment names.
+
+    Raises:
+        InventoryError: `~USER` names no user.
+    """
+    named = named or os.environ.get(ENVIRONMENT)
+    try:
+        return Path(named).expanduser() if named else None
+    except RuntimeError as e:
+        raise InventoryError(str(e), where=str(named), hint="write the whole path") from e
 
 
 def find_inventory(start: Path) -> Path:
@@ -292,7 +299,7 @@ def find_inventory(start: Path) -> Path:
     Raises:
         InventoryError: none was found.
     """
-    named = named_inventory()
+    named = given_inventory(None)
     if named is not None:
         return named
     start = start.resolve()

@@ -74,6 +74,8 @@ def _split_words(words: list[str]) -> tuple[str, dict[str, str]]:
             targets.append(word)
         elif word[1:2] not in _WITHOUT_VALUE:
             options[word[1:2]] = word[2:] or next(rest, "")
+            if not options[word[1:2]]:
+                raise UsageError(f"{word} has no value", where="init", hint=_HINT)
     unknown = [f"-{name}" for name in options if name not in ("p", "i", "l", *_FORWARDS)]
     if unknown:
         hint = "write it under a Host alias in ~/.ssh/config, then: init ALIAS"

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from being_remote.errors import Busy
+from being_remote.pod.disk_features import NOT_OFFERED
 
 # What a disk answers that offers no flock.
-REFUSED = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
+REFUSED = (errno.ENOLCK, *NOT_OFFERED)
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.02, 1.0
 _MAX_NOTE_BYTES = 1000
 _NOTE = re.compile(
@@ -94,6 +95,10 @@ class LockOwner:
         now = _start_of(self.pid)
         return 0 not in (now, self.start) and now != self.start
 
+    def may_be_broken(self) -> bool:
+        """Whether a person may take the lock from it: all but a process that is known to run here."""
+        return self.has_ended() or not self.is_of_this_machine() or self.start == 0
+
     def is_of_this_machine(self) -> bool:
         """Whether its number means that process here: of this machine, since its last start."""
         return self.boot != "-" and (self.boot, self.namespace) == _boot_identity()
@@ -120,7 +125,8 @@ def held_lock(
     """Hold a lock while inside.
 
     Args:
-        what, where: what its holder does, and with what, for the message: "another sync holds this backup".
+        what, where: what its holder does, and with what, for the message: "another command
+            holds this backup".
         options: `sync` has options for this lock, which the message names.
 
     Raises:
@@ -186,7 +192,7 @@ def _take_file(file: Path, held: ExitStack, break_lock: bool) -> _Rival | None:
         with open(descriptor, "wb", buffering=0) as writer:
             writer.write(note.encode())
         found = read_holder(_read_note(file))  # by an flock that the disk gave it earlier
-        if found is not None and not found.has_ended() and not break_lock:
+        if found is not None and not _is_stale(found, break_lock):
             return _Rival(str(found), file)
         held.push(taken.pop_all())
     return None
@@ -197,11 +203,16 @@ def _find_file_holder(file: Path, break_lock: bool) -> _Rival | None:
     claim = _claim_of(file)
     if not os.path.lexists(claim):
         return None
-    found = read_holder(_read_note(claim))
-    if not break_lock and (found is None or not found.has_ended()):
+    if not _is_stale(read_holder(_read_note(claim)), break_lock):
         return _describe(claim)
     claim.unlink(missing_ok=True)
     return None
+
+
+def _is_stale(found: LockOwner | None, break_lock: bool) -> bool:
+    if break_lock:
+        return found is None or found.may_be_broken()
+    return found is not None and found.has_ended()
 
 
 def _claim_of(file: Path) -> Path:

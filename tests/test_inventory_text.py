@@ -48,6 +48,7 @@ def test_a_login_is_understood_as_providers_write_it(text: str, login: Login) ->
         ("ssh", "no host is named"),
         ("ssh -J jump pod", "-J has no field"),
         ("ssh -oProxyCommand=x pod", "-o has no field"),
+        ("ssh root@pod -i", "-i has no value"),
         ("ssh pod ls", "what is 'ls'"),
         ("ssh root@pod -p many", "is not a port"),
         ("root@pod:99999", "is not a port"),

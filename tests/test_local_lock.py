@@ -106,6 +106,7 @@ def test_whatever_a_disk_says_that_offers_no_flock_one_process_holds_the_lock(
     contender = Contender(tmp_path, refusal)
     with contender.held() as holder:
         assert contender.claim.exists() and str(holder.pid) in contender.take()
+        assert str(holder.pid) in contender.take("break")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,9 @@ def test_a_lock_file_keeps_out_a_process_that_gets_an_flock_and_the_other_way_ro
     refused, granted = Contender(tmp_path, "ENOLCK"), Contender(tmp_path, None)
     for first, second in ((refused, granted), (granted, refused)):
         with first.held() as holder:
-            assert f"process {holder.pid}" in second.take()
+            assert f"process {holder.pid}" in second.take() and f"process {holder.pid}" in second.take(
+                "break"
+            )
         assert second.take() == "held"
 
 

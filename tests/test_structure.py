@@ -72,7 +72,7 @@ LEAF_MAY_IMPORT = {
     "inventory": {"bounded_yaml", "errors"},
     "inventory_text": {"bounded_yaml", "errors", "inventory"},
     "inventory_trust": {"errors", "inventory"},
-    "local_lock": {"errors"},
+    "local_lock": {"errors", "pod"},
     "local_path": {"backup_paths"},
     "media": {"errors", "media"},
     "pace": {"errors"},

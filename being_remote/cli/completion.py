@@ -66,11 +66,11 @@ def complete_kind(ctx: Any) -> list[str]:
 def _offer(ctx: Any, names_of: Callable[[Inventory], Iterable[str]]) -> list[str]:
     """Names that the inventory of this command line, or of this folder, knows."""
     from being_remote.errors import BeingRemoteError
-    from being_remote.inventory import find_inventory, load_inventory, named_inventory
+    from being_remote.inventory import find_inventory, given_inventory, load_inventory
 
     try:
         given = ctx.params.get("inventory")
-        named = Path(given).expanduser() if given else named_inventory()
+        named = given_inventory(given)
         names = names_of(load_inventory(named or find_inventory(Path.cwd())))
     except (BeingRemoteError, OSError, ValueError):
         return []

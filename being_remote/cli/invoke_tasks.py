@@ -133,7 +133,7 @@ def _task(name: str, command: Any) -> Any:
         help={word: p.help for word, p in {**arguments, **options}.items() if getattr(p, "help", None)},
     )
     if any(not argument.required for argument in arguments.values()):
-        made.all_flag = "all_jobs" if "all_jobs" in options else "all"
+        made.all_flag = next((word for word in ("all_jobs", "all") if word in options), None)
     return made
 
 

@@ -70,11 +70,22 @@ def parse_duration(text: str, option: str, *, least_s: float = 0.0) -> float:
     except (ValueError, KeyError):
         seconds = 0.0
     if not 0 < seconds < 1e7:
-        hint = f"90s, 20m or 8h; {text}s is {text} seconds" if text.isdecimal() else "90s, 20m or 8h"
+        alone = text.isdecimal() and int(text) > 0
+        hint = f"90s, 20m or 8h; {text}s is {text} seconds" if alone else "90s, 20m or 8h"
         raise UsageError(f"{text!r} is not a duration", where=option, hint=hint)
     if seconds < least_s:
         raise UsageError(f"{text} is too short", where=option, hint=f"{least_s:g}s or more")
     return seconds
+
+
+def parse_limit(text: str) -> float:
+    """Return the seconds of a job's time limit.
+
+    Example:
+        >>> parse_limit("8h")
+        28800.0
+    """
+    return parse_duration(text, "--wall", least_s=1.0)
 
 
 def parse_seconds(text: str, option: str) -> float:

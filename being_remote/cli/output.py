@@ -131,9 +131,9 @@ class Out:
             require_trust(inventory, trusted=self._trust_inventory, confirm=self.ask)
 
     def _named_inventory(self) -> Path | None:
-        from being_remote.inventory import named_inventory
+        from being_remote.inventory import given_inventory
 
-        return self._inventory.expanduser() if self._inventory else named_inventory()
+        return given_inventory(self._inventory)
 
     def optional_inventory(self) -> Inventory | None:
         """Read the inventory; None where it is missing or wrong and was not named on the command line."""

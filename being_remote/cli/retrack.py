@@ -13,6 +13,7 @@ from being_remote.cli.options import (
     flag,
     option,
     parse_duration,
+    parse_limit,
     parse_seconds,
 )
 from being_remote.cli.output import Out
@@ -90,7 +91,6 @@ def retrack(
         return
     if wall is not None and wall_s is not None:
         raise UsageError("--wall and --wall-s say the same", where="--wall-s")
-    limit = wall or wall_s
     report = workflow.retrack(
         out.inventory(),
         workflow.RetrackRequest(
@@ -102,7 +102,7 @@ def retrack(
             sweeps=sweep or (),
             command=command,
             gpus=gpus,
-            wall_s=None if limit is None else parse_seconds(limit, "--wall"),
+            wall_s=_read_limit(wall, wall_s),
             wait_s=parse_duration(wait_at_most, "--wait-at-most") if wait_at_most is not None else None,
             again=again,
             force=force,
@@ -114,3 +114,9 @@ def retrack(
         say=follow_output.teller(out),
     )
     out.finish(report, retrack_tables.show_retrack)
+
+
+def _read_limit(wall: str | None, wall_s: str | None) -> float | None:
+    if wall is not None:
+        return parse_limit(wall)
+    return None if wall_s is None else parse_seconds(wall_s, "--wall-s")

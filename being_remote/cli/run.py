@@ -16,6 +16,7 @@ from being_remote.cli.options import (
     flag,
     option,
     parse_duration,
+    parse_limit,
 )
 from being_remote.cli.output import Out
 
@@ -71,7 +72,7 @@ def run(
         env=env or (),
         inputs=inputs or (),
         gpus=gpus,
-        wall_s=None if wall is None else parse_duration(wall, "--wall"),
+        wall_s=None if wall is None else parse_limit(wall),
         wait_s=None if wait_at_most is None else parse_duration(wait_at_most, "--wait-at-most"),
         again=again,
         force=force,

@@ -64,9 +64,13 @@ def sync(
     if force and prune is None:
         raise UsageError("--force goes with --prune only", where="sync")
     lock = LockRequest(parse_duration(wait, "--wait") if wait is not None else 0.0, break_lock)
+    if dry_run and lock != AT_ONCE:
+        raise UsageError("--dry-run holds no lock: leave out --wait and --break-lock", where="sync")
     snapshot_options = {"--list": list_all, "--restore": restore is not None, "--prune": prune is not None}
     if any(snapshot_options.values()):
         others = {"--host": host is not None, "--only": bool(only), "--verify": verify, "--watch": watch}
+        if list_all:
+            others |= {"--wait": wait is not None, "--break-lock": break_lock}
         _refuse_several(snapshot_options, {**others, "--every": every is not None})
         _manage_snapshots(out, actor, restore, prune, force, dry_run, lock)
     elif watch or every is not None:

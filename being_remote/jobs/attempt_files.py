@@ -83,7 +83,8 @@ class AttemptFolder:
 
     def _listed(self, queries: Sequence[FolderQuery], listing: Listing) -> Iterator[RemoteFile]:
         # Of the first pattern's files those fit on the disk first; see `disk_room`.
-        origins = [RemoteFolder("", self.folder, self.folder, rank, 1) for rank in range(len(self.patterns))]
+        ranks = range(len(self.patterns))
+        origins = [RemoteFolder("", self.folder, self.folder, rank, is_precious=False) for rank in ranks]
         for query, listed in zip(queries, listing.folders, strict=False):
             for file in listed.files:
                 name = self._name(query, file.name)

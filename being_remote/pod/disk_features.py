@@ -10,9 +10,9 @@ import errno
 import os
 from typing import Union
 
-NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 REFUSED_TO_USER = (*NOT_OFFERED, errno.EPERM)
+NO_HARD_LINKS = (*REFUSED_TO_USER, errno.EMLINK)
 FileRef = Union[str, bytes, int, "os.PathLike[str]"]
 Path = Union[str, bytes, "os.PathLike[str]"]
 

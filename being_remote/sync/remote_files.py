@@ -35,6 +35,8 @@ MOST_FILES = 200_000
 MOST_LOGS = 20_000
 # What is downloaded together: frames, box, identity and settings; landmarks; pictures and meshes; logs.
 _WAVES = {"kpt": 1, "meshes": 2, "crops": 2, "logs": 3}
+_NOT_PRECIOUS = ("meshes", "crops", "logs")
+_NOT_PRECIOUS = ("meshes", "crops", "logs")
 # What a backup on the host replaces when the tracker's own output is missing.
 _FALLBACK = ("checkpoints", "bbox")
 
@@ -157,7 +159,12 @@ class _Offers:
         self.sources = _sources(task)
         self._origins = [
             RemoteFolder(
-                place.home, query.top, query.path, KINDS.index(place.kind), _WAVES.get(place.kind, 0)
+                place.home,
+                query.top,
+                query.path,
+                KINDS.index(place.kind),
+                _WAVES.get(place.kind, 0),
+                place.kind not in _NOT_PRECIOUS,
             )
             for place, query, _ in self.sources
         ]

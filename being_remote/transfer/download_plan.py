@@ -15,7 +15,6 @@ from being_remote.transfer.quarantine import QuarantinedFile
 
 # Files with refused names, of one folder, that are named.
 MAX_REFUSED = 20
-_LAST_PRECIOUS_WAVE = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +26,9 @@ class RemoteFolder:
         top: the folder on the host that all folders of one download are below.
         source: the folder itself, `top` or below it.
         rank: how precious its files are: those of the lowest rank get the room on the disk first.
-        wave: files of one wave are fetched together, those of the lowest first; the files of the first two
-            cannot be made again.
+        wave: files of one wave are fetched together, those of the lowest first.
+        is_precious: its files cannot be made again, and are of use together only: all of a rank get room
+            on the disk, or none does.
     """
 
     local: str
@@ -36,11 +36,7 @@ class RemoteFolder:
     source: PurePosixPath
     rank: int = 0
     wave: int = 0
-
-    @property
-    def is_precious(self) -> bool:
-        """Whether its files cannot be made again."""
-        return self.wave <= _LAST_PRECIOUS_WAVE
+    is_precious: bool = True
 
 
 @dataclass(frozen=True, slots=True)

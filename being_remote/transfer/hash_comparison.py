@@ -251,9 +251,10 @@ class HashComparison:
             got.missing.append(offer.path)  # what arrived is the last of it that there is
         mtime_ns = host_time(offer.mtime_ns, checked.mtime_ns)
         differs = now is not None and now.sha256 is not None and now.sha256 != checked.sha256
+        changed = now is not None and (now.bytes, now.mtime_ns) != (checked.bytes, mtime_ns)
         if now is not None and now.sha256 == checked.sha256 and now.bytes == checked.bytes:
             mtime_ns = now.mtime_ns  # this disk may refuse to keep it
-        changed = now is not None and (now.bytes, now.mtime_ns) != (checked.bytes, mtime_ns)
+            changed = changed and checked.torn
         if differs and answer is not None and now is not None:
             young = abs(answer.clock_ns - now.mtime_ns) < asking.settle_ns
             got.differing.append((replace(now, sha256=None), not checked.torn and not young))

@@ -46,4 +46,4 @@ def open_shell(inventory: Inventory, name: str | None) -> int:
             host=host.name,
             hint=f"being-remote doctor --host {host.name}",
         )
-    return code
+    return code if code >= 0 else 128 - code  # as a shell says that a signal ended it

@@ -86,6 +86,8 @@ def test_a_dry_run_of_a_restore_prints_its_changes(folder: Path, capsys: pytest.
         (["--list", "--only=bbox"], "--list and --only do not go together"),
         (["--list", "--verify"], "--list and --verify do not go together"),
         (["--list", "--watch"], "--list and --watch do not go together"),
+        (["--list", "--wait=5m"], "--list and --wait do not go together"),
+        (["--dry-run", "--break-lock"], "--dry-run holds no lock"),
         (["--restore=one"], "--restore"),
         (["--force"], "--force goes with --prune only"),
         (["--list", "--force"], "--force goes with --prune only"),

@@ -68,3 +68,17 @@ def test_a_limit_in_seconds_as_earlier_versions_took_it_still_works(
     assert "say the same" in capsys.readouterr().err
     assert exit_of("retrack", "--wall-s", "0.5") == 2
     assert "is too short" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [("retrack",), ("run", "true")])
+@pytest.mark.parametrize("limit", ["", "3600", "0.5s"])
+def test_a_limit_that_is_empty_short_or_without_its_unit_is_refused_in_every_command(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], limit: str
+) -> None:
+    monkeypatch.setenv("BEING_REMOTE_INVENTORY", str(inventory))
+    assert exit_of(command[0], f"--wall={limit}", *command[1:]) == 2
+
+
+def test_an_inventory_of_an_unknown_user_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_of("hosts", "--inventory", "~nosuch/x") == 2
+    assert "write the whole path" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from being_remote.errors import Busy, DataError, InconsistentData, NotFoundError
 from being_remote.jobs.attempt_files import AttemptFolder, matches
 from being_remote.jobs.result_download import runs_of
 from being_remote.jobs.result_folder import ResultFolder
+from being_remote.pod_client.listing import ContainerStart, ListedFile, ListedFolder, Listing
 from being_remote.transfer import disk_room, hash_comparison
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.pull import pull
@@ -376,3 +377,18 @@ def test_a_pull_killed_at_each_of_its_steps_leaves_a_whole_tree(works: Any, ende
 )
 def test_a_star_stays_within_its_folder(name: str, pattern: str, wanted: bool) -> None:
     assert matches(name, pattern) is wanted
+
+
+def test_of_a_jobs_files_as_many_are_downloaded_as_the_disk_has_room_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    named = [ListedFile(b"%05d.frame" % n, 4096, 1, 1, n, None) for n in range(9)]
+    attempt = AttemptFolder(None, "python3", PurePosixPath("/job"), ("checkpoint/*.frame",))  # type: ignore[arg-type]  # nothing is asked
+    queries = attempt._queries()
+    listing = Listing(
+        ContainerStart(boot_id=None, pid_namespace=None), 0, [ListedFolder(True, None, named, [])], ""
+    )
+    offers = list(attempt._listed(queries, listing))
+    monkeypatch.setattr(disk_room, "room_bytes", lambda _: 5 * 4096)
+    room = disk_room.share_room(tmp_path, offers, lambda offer: offer.bytes)
+    assert (len(room.fit), len(room.left_out)) == (5, 4)
