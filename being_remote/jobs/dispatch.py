@@ -17,7 +17,7 @@ from being_remote.jobs.ledger import Intent, Ledger, LedgerJob, volume_of
 from being_remote.jobs.orphaned_jobs import supervise_all_again
 from being_remote.jobs.recipe import JobPlan, OptionChange
 from being_remote.jobs.same_intent import is_wanted_again
-from being_remote.jobs.spec import JobSpec, new_job_id
+from being_remote.jobs.spec import MAX_SPEC_BYTES, JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_jobs, record_answer
 from being_remote.jobs.submit import SubmitResult, submit
 from being_remote.pod.job_states import JobState
@@ -114,8 +114,18 @@ class DispatchedJob:
 
 
 def intent_of(plan: JobPlan, ledger: str, job: str | None = None) -> Intent:
-    """The job that a plan would become: under a new id, or the one with which it moves."""
+    """The job that a plan would become: under a new id, or the one with which it moves.
+
+    Raises:
+        UsageError: its description is larger than a host reads.
+    """
     spec = plan.spec(job or new_job_id(plan.actor or plan.recipe), ledger)
+    if len(spec.as_bytes) > MAX_SPEC_BYTES:
+        raise UsageError(
+            f"the job's description is more than {MAX_SPEC_BYTES >> 20} MiB",
+            where=plan.recipe,
+            hint="pack its many input files into one",
+        )
     return Intent.of(spec, pack_files(plan.files))
 
 
@@ -191,7 +201,7 @@ def _batches(jobs: Sequence[LedgerJob]) -> Iterator[list[LedgerJob]]:
     """The jobs in parts that a host takes at once."""
     some: list[LedgerJob] = []
     for job in jobs:
-        size = sum(len(each.parcel) for each in (*some, job))
+        size = sum(each.parcel_bytes for each in (*some, job))
         if some and (len(some) == MOST_AT_ONCE or size > MAX_BUNDLE_BYTES):
             yield some
             some = []
@@ -214,8 +224,9 @@ def aim(ledger: Ledger, jobs: Sequence[LedgerJob], volume: str) -> list[StartReq
                 if aimed is None:
                     continue
                 pushed = pushed_for(batch, job)
-                if job.parcel != NO_FILES:
-                    files = job_files(JobSpec.from_bytes(job.spec), files_of(job.parcel))
+                parcel = batch.parcel_of(job.job)
+                if parcel != NO_FILES:
+                    files = job_files(JobSpec.from_bytes(job.spec), files_of(parcel))
             else:
                 now = batch.find(job.job)
                 if now.ended or (now.attempt, now.host) != (job.attempt, job.host):

@@ -162,6 +162,7 @@ class _JobFollower:
         self._folder = logs.attempt_folder(host.workdir, job.job, job.attempt)
         self._last: StateLine | None = None
         self._supervise_at = 0.0
+        self._not_judged = ""  # why nothing on the host could judge the files of a lost attempt
         self.status: JobStatus
 
     def look(self, job: LedgerJob | None = None) -> None:
@@ -169,8 +170,13 @@ class _JobFollower:
         job = job or self._context.ledger.find(self._job.job)
         row = look_at_job(self._context.ledger, self._session, self._host, job)
         if lacks_supervisor(row) and time.monotonic() >= self._supervise_at:
-            self._supervise_at = time.monotonic() + SUPERVISE_S
-            row = supervise_again(self._context.ledger, self._session, self._host, job, row)
+            self._supervise_at, self._not_judged = time.monotonic() + SUPERVISE_S, ""
+            try:
+                row = supervise_again(self._context.ledger, self._session, self._host, job, row)
+            except HostError as e:
+                self._not_judged = e.what
+        if row.state is JobState.LOST and self._not_judged:  # its files may show a success
+            row = dataclasses.replace(row, state=JobState.UNKNOWN, reason=self._not_judged)
         if row.is_unattended and row.attempt == job.attempt:
             row = send(self._context.ledger, self._session, self._host, self._context.ledger.find(job.job))
         self.status = row

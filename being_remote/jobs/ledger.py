@@ -50,7 +50,9 @@ CREATE TABLE transitions (
 ) STRICT;
 CREATE INDEX transitions_by_job ON transitions (job);
 """
-_COLUMNS = "job, host, actor, recipe, spec, spec_sha256, parcel, attempt, state, at, seen_at"
+_COLUMNS = "job, host, actor, recipe, spec, spec_sha256, length(parcel), attempt, state, at, seen_at"
+# In the evidence, where the user asked for a job beside another one of the same intent.
+AGAIN = "again"
 # Jobs that the same intent does not find again; one that was lost can go on.
 _GIVEN_UP = tuple(str(state) for state in JobState if state.ended_badly and state is not JobState.LOST)
 
@@ -88,7 +90,8 @@ class Intent:
 class LedgerJob:
     """A job as the ledger has it. `attempt` is the one that counts, `host` and `spec` are where and as
     what it was sent, `state` is its last known state, `since` when that was learnt and `seen_at` when its
-    host last said so (this laptop's clock, seconds since 1970; None: never)."""
+    host last said so (this laptop's clock, seconds since 1970; None: never). `parcel_bytes` is the size of
+    what `Ledger.parcel_of` reads: it may be megabytes, which no look at the job needs."""
 
     job: str
     host: str
@@ -96,7 +99,7 @@ class LedgerJob:
     recipe: str
     spec: bytes
     spec_sha256: str
-    parcel: bytes
+    parcel_bytes: int
     attempt: int
     state: JobState
     since: float
@@ -140,7 +143,12 @@ class Ledger:
     def uuid(self) -> str:
         """This ledger's name, which every spec carries; the file is made if need be."""
         with self._writing() as db:
-            return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
+            return _uuid_of(db)
+
+    def find_uuid(self) -> str | None:
+        """This ledger's name; None before the file exists, which is not made."""
+        with self._reading() as db:
+            return None if db is None else _uuid_of(db)
 
     def intend(self, intent: Intent, *, again: bool = False) -> IntentResult:
         """Write a job down before anything is done for it; or find the one of the same intent that
@@ -155,7 +163,7 @@ class Ledger:
                 found = _find_same_intent(db, intent.key)
                 if found is not None:
                     return IntentResult(found, adopted=True)
-            insisted = {"again": True} if again else {}
+            insisted = {AGAIN: True} if again else {}
             _insert(db, intent, 1, JobState.CREATED, {"intent": intent.key, **insisted})
             return IntentResult(_find(db, intent.job), adopted=False)
 
@@ -315,6 +323,11 @@ class Ledger:
         )
         return tuple(StateChange(n, at, JobState(state), json.loads(e)) for n, at, state, e in rows)
 
+    def parcel_of(self, job: str) -> bytes:
+        """What else must be known of a job to send it again; see `Intent`."""
+        ((parcel,),) = self._read_all("SELECT parcel FROM jobs WHERE job = ?", (job,))
+        return bytes(parcel)
+
     def former_hosts(self, job: str) -> tuple[Intent, ...]:
         """What a job was on the hosts that it left."""
         rows = self._read_all(
@@ -443,7 +456,7 @@ def hosts_of(job: LedgerJob, history: Sequence[StateChange]) -> dict[int, str]:
     """The host of each attempt in the history.
 
     Example:
-        >>> job = LedgerJob("j", "b", None, "r", b"", "", b"", 3, JobState.RUNNING, 0.0, None)
+        >>> job = LedgerJob("j", "b", None, "r", b"", "", 0, 3, JobState.RUNNING, 0.0, None)
         >>> moved = StateChange(2, 0.0, JobState.CREATED, {"from_host": "a", "host": "b"})
         >>> first, third = (StateChange(n, 0.0, JobState.CREATED, {}) for n in (1, 3))
         >>> hosts_of(job, [first, moved, third])
@@ -501,6 +514,10 @@ def _switch_to_wal(db: sqlite3.Connection) -> None:
 
 def _has_schema(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is not None
+
+
+def _uuid_of(db: sqlite3.Connection) -> str:
+    return str(db.execute("SELECT value FROM meta WHERE name = 'uuid'").fetchone()[0])
 
 
 def _insert(

@@ -20,10 +20,10 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import PUSHED, files_of, intent_of, pushed_for
 from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.ledger import Intent, LedgerJob
+from being_remote.jobs.ledger import AGAIN, Intent, LedgerJob
 from being_remote.jobs.move_permission import MovePermission
 from being_remote.jobs.recipe import CarriedFiles, JobRequest, Recipe, plan_job
-from being_remote.jobs.same_intent import AGAIN, refuse_duplicate
+from being_remote.jobs.same_intent import refuse_duplicate
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host
 from being_remote.pod.job_paths import PUSHED_NOTE, JobPaths
@@ -89,7 +89,7 @@ def move(
     intent = None
     if not (dry_run and uploaded_input is not None and uploaded_input.to_send_files):
         intent = target.plan(job, recipe, seen)  # else the input from which it is planned is not there yet
-    files = files_of(intent.parcel if intent is not None else job.parcel)
+    files = files_of(intent.parcel if intent is not None else context.ledger.parcel_of(job.job))
     carried, uploaded_carried, name = None, None, None
     if seen is None or job.attempt not in seen.attempts:  # else both hosts share the disk where it lies
         carried = recipe.find_resumable(files, attempt_folders(context, job))
@@ -163,7 +163,7 @@ def upload_carried_again(
     if name is None:
         return
     carried = context.find_recipe(job.recipe).find_resumable(
-        files_of(job.parcel), attempt_folders(context, job)
+        files_of(context.ledger.parcel_of(job.job)), attempt_folders(context, job)
     )
     if carried is not None and _upload_name(job.job, job.attempt, carried) == name:
         target = _MoveTarget(context, session, host, dry_run=False, on_progress=on_progress)
@@ -241,7 +241,8 @@ class _MoveTarget:
                 where=job.job,
                 hint=f"--take-over --host {name}, if it is yours from now on",
             )
-        ours = [(job.spec, job.spec_sha256, job.parcel, JobSpec.from_bytes(job.spec).intent_key)]
+        parcel = self.context.ledger.parcel_of(job.job)
+        ours = [(job.spec, job.spec_sha256, parcel, JobSpec.from_bytes(job.spec).intent_key)]
         ours += [
             (former.spec, former.spec_sha256, former.parcel, former.key)
             for former in self.context.ledger.former_hosts(job.job)
@@ -264,7 +265,8 @@ def _request_on(context: JobContext, host: SshHost | LocalHost, job: LedgerJob, 
     """The same job, for `host`."""
     spec = JobSpec.from_bytes(job.spec)
     actor = context.inventory.the_actor(spec.actor) if spec.actor is not None else None
-    return replace(recipe.repeat(spec, files_of(job.parcel), host, actor), wait_s=spec.wait_s)
+    files = files_of(context.ledger.parcel_of(job.job))
+    return replace(recipe.repeat(spec, files, host, actor), wait_s=spec.wait_s)
 
 
 def _carried_note(carried: CarriedFiles | None) -> str:

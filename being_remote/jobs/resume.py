@@ -13,11 +13,11 @@ from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import send
 from being_remote.jobs.job_status import JobStatus, unknown_error
-from being_remote.jobs.ledger import LedgerJob
+from being_remote.jobs.ledger import AGAIN, LedgerJob
 from being_remote.jobs.move import upload_carried_again
 from being_remote.jobs.move_permission import abandon
 from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_again
-from being_remote.jobs.same_intent import AGAIN, refuse_duplicate
+from being_remote.jobs.same_intent import refuse_duplicate
 from being_remote.jobs.spec import JobSpec
 from being_remote.jobs.status_poll import look_at_host, look_at_job
 from being_remote.jobs.take_over import take_over_job

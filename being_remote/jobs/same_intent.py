@@ -11,13 +11,10 @@ from collections.abc import Sequence
 from being_remote.errors import DuplicateJob
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.ledger import Ledger
+from being_remote.jobs.ledger import AGAIN, Ledger
 from being_remote.jobs.spec import JobSpec
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.session import Session
-
-# In the evidence, where the user asked for a job beside another one of the same intent.
-AGAIN = "again"
 
 
 def find_duplicates(

@@ -25,6 +25,8 @@ def look_at_host(session: Session, host: SshHost | LocalHost, only: Sequence[str
     Raises:
         HostError: no answer, or a malformed one; the jobs' state is then unknown.
     """
+    if only is not None and len(only) > MOST_NAMES:
+        only = None
     answer = scheduler_of(host).look(session, host, only)
     seen = (status_on_host(session.host, facts, answer.incarnation) for facts in answer.jobs)
     jobs = tuple(replace(s, gpus=tuple(gpu for gpu in answer.gpus if gpu.uuid in s.gpu)) for s in seen)
@@ -62,8 +64,7 @@ def look_at_jobs(
     if not jobs:
         return ()
     try:
-        names = [job.job for job in jobs] if len(jobs) <= MOST_NAMES else None
-        answer = look_at_host(session, host, names)
+        answer = look_at_host(session, host, [job.job for job in jobs])
     except HostError as e:
         if not remember:
             raise
@@ -82,7 +83,8 @@ def record_answer(ledger: Ledger, job: LedgerJob, answer: HostJobs | HostError) 
 
     An answer about an attempt that no longer counts changes nothing: the status names the one that does.
     """
-    status = status_of(job, ledger.history(job.job), answer)
+    history = ledger.history(job.job)
+    status = status_of(job, history, answer)
     if status.state is JobState.CREATED or (job.ended and status.state is job.state):
         return replace(status, since=time_text(job.since))  # no news
     boot = {} if isinstance(answer, HostError) else {"incarnation": answer.incarnation.model_dump()}
@@ -93,7 +95,7 @@ def record_answer(ledger: Ledger, job: LedgerJob, answer: HostJobs | HostError) 
     if status.state is JobState.UNKNOWN:
         return status
     status = replace(status, since=time_text(after.since), as_of=time_text(after.seen_at), state=after.state)
-    return with_pace(status, ledger.history(job.job), time.time())
+    return with_pace(status, history, time.time())
 
 
 def _current(job: LedgerJob) -> str:

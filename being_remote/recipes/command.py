@@ -8,6 +8,7 @@ there. Its words may use `{actor}`, `{work}` and the other placeholders; every o
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from being_remote.jobs.spec import CommandStep, JobSpec, WorkFolder
 from being_remote.session import Session
 
 WORK = "{work}"
-MAX_INPUT_BYTES = 32 << 20
+MAX_INPUT_BYTES = 4 << 20  # the ledger keeps them, and each submit sends them
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -100,6 +101,12 @@ class Command:
         self, spec: JobSpec, files: Mapping[str, bytes], host: SshHost | LocalHost, actor: Actor | None
     ) -> JobRequest:
         step = spec.steps[0]
+        if any(source not in files for source, _ in spec.prepare.copies):
+            raise UsageError(
+                f"its input files lie only on {spec.host} and on the laptop that sent them",
+                where=spec.job,
+                hint="give the command again from there, or here with --input",
+            )
         inputs = {name: files[source] for source, name in spec.prepare.copies}
         options = CommandOptions(words=step.argv, folder=step.cwd, env=step.env, inputs=inputs)
         return JobRequest(host, options, actor, spec.gpus, spec.wall_s, spec.stall_s)
@@ -148,11 +155,13 @@ def _read_inputs(paths: Iterable[Path]) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     for given in paths:
-        path = given.expanduser().absolute()
+        path = Path(os.path.normpath(given.expanduser().absolute()))
         if not path.exists():
             raise NotFoundError("no such file or folder", where=str(path), hint="--input FILE or DIR")
         for file in _files_of(path):
             name = file.relative_to(path.parent).as_posix()
+            if not name.isprintable():
+                raise UsageError(f"cannot travel under its name: {name!a}", where="--input", hint="rename it")
             if name in found:
                 raise UsageError(f"two inputs are called {name!r}", where="--input", hint="rename one")
             room = MAX_INPUT_BYTES - sum(map(len, found.values()))
@@ -171,7 +180,17 @@ def _read_inputs(paths: Iterable[Path]) -> dict[str, bytes]:
 
 
 def _files_of(path: Path) -> Iterator[Path]:
+    """The files below a path.
+
+    Raises:
+        UsageError: something there would be left out: a link that is broken or to a folder, an empty folder.
+    """
     if not path.is_dir():
         yield path
-    else:
-        yield from (file for file in sorted(path.rglob("*")) if file.is_file())
+        return
+    for found in (path, *sorted(path.rglob("*"))):
+        if found.is_file():
+            yield found
+        elif (found is not path and found.is_symlink()) or not found.is_dir() or not any(found.iterdir()):
+            what = "an empty folder" if found.is_dir() and not found.is_symlink() else "not a file"
+            raise UsageError(f"{found} is {what}, and would be left out", where="--input", hint="remove it")

@@ -56,13 +56,13 @@ def read_local_runs(inventory: Inventory, actor: Actor) -> LocalRuns:
     return LocalRuns(settings, box, _last_job(ledger_of(inventory), actor))
 
 
-def settings_of_job(job: LedgerJob) -> Mapping[str, Any]:
+def settings_of_job(ledger: Ledger, job: LedgerJob) -> Mapping[str, Any]:
     """All settings of a job, with the defaults of the checkout that it was planned for.
 
     Where the ledger has no files of the job, only what it set: its intent holds a table's defaults,
     which its checkout need not have had.
     """
-    if files := files_of(job.parcel):
+    if files := files_of(ledger.parcel_of(job.job)):
         return full_settings_of(files)
     found: Mapping[str, Any] = JobSpec.from_bytes(job.spec).intent.get("settings", {})
     return found
@@ -71,5 +71,5 @@ def settings_of_job(job: LedgerJob) -> Mapping[str, Any]:
 def _last_job(ledger: Ledger, actor: Actor) -> LastJob | None:
     for job in ledger.jobs(actor=actor.name):
         if job.recipe == NAME and job.state is JobState.SUCCEEDED:
-            return LastJob(job.job, settings_of_job(job))
+            return LastJob(job.job, settings_of_job(ledger, job))
     return None

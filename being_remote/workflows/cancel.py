@@ -99,7 +99,7 @@ def cancel_all(
             try:
                 report = _cancel_found(context, job, connect, pod_is_gone=pod_is_gone, dry_run=dry_run)
             except BeingRemoteError as e:
-                reason = f"{e.what}; {_hint(e, job)}"
+                reason = "; ".join(filter(None, (e.what, _hint(e, job))))
                 report = CancelReport(job.job, name, job.attempt, JobState.UNKNOWN, reason, False, dry_run)
             if not (job.ended and report.was_ended):
                 reports.append(report)
@@ -145,7 +145,7 @@ def _cancel_found(
     if dry_run:
         why = _find_no_answer(context, found, connect) if pod_is_gone else None
         would = f"a cancel would be sent to {found.host}"
-        return report(found.state, would if why is None else f"its attempt would be abandoned, because {why}")
+        return report(found.state, would if why is None else f"its attempt would be abandoned because {why}")
     unsent = ledger.cancel_unsent(found.job, found.attempt, {"reason": NEVER_SENT})
     if unsent is not None:
         return report(unsent.state, NEVER_SENT)

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from being_remote import inventory_text
 from being_remote.durable_files import write_whole
-from being_remote.errors import BeingRemoteError, UsageError
+from being_remote.errors import HostError, UsageError
 from being_remote.inventory import FILE_NAME, Inventory, SshHost, parse_inventory
 from being_remote.workflows.doctor import doctor
 from being_remote.workflows.hosts import HostsReport
-from being_remote.workflows.trust import Confirm, TrustReport, trust
+from being_remote.workflows.trust import Confirm, TrustReport, normalize_fingerprint, trust
 
 TASKS_NAME = "tasks.py"
 
@@ -93,6 +93,8 @@ def init(
         UsageError: no login, a name that is taken, or an inventory of the user's without `add`.
     """
     login = inventory_text.parse_login(wanted.login)
+    if wanted.fingerprint is not None:
+        normalize_fingerprint(wanted.fingerprint)  # refused before anything is written
     before = _read(path)
     known = parse_inventory(before.encode(), path) if before is not None else None
     own = before is not None and not inventory_text.is_shipped(before)
@@ -172,7 +174,7 @@ def _check(
 ) -> InitReport:
     try:
         trusted = trust(inventory, host=report.host, fingerprint=fingerprint, confirm=confirm)
-    except BeingRemoteError as e:
+    except HostError as e:
         return replace(report, error=str(e), next=f"trust --host {report.host}")
     checked = doctor(inventory, (report.host,))
     reached = checked.exit_code == 0

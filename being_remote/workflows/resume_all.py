@@ -8,7 +8,7 @@ from being_remote.errors import BeingRemoteError
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import send_all
 from being_remote.jobs.job_status import JobStatus, exit_code_of, worst_exit_code
-from being_remote.jobs.orphaned_jobs import lacks_supervisor
+from being_remote.jobs.orphaned_jobs import lacks_supervisor, supervise_all_again
 from being_remote.jobs.status_poll import look_at_host, record_answer
 from being_remote.pod.job_states import JobState
 from being_remote.workflows.job_context import job_context
@@ -64,8 +64,10 @@ def resume_all(inventory: Inventory, *, host: str | None, dry_run: bool = False)
                 for job in (*waiting, *orphans):
                     record_answer(batch, ours[job.job], answer)
             # In this order they wait again.
-            jobs = [ledger.find(job.job) for job in (*waiting, *orphans)]
-            sent = send_all(ledger, session, where, jobs)
+            sent = send_all(ledger, session, where, [ledger.find(job.job) for job in waiting])
+            sent += supervise_all_again(
+                ledger, session, where, [(ledger.find(job.job), job) for job in orphans]
+            )
             for one in sent:
                 if isinstance(one, BeingRemoteError):
                     raise one

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from being_remote.errors import BeingRemoteError, HostError, HostNotReady, UsageError
+from being_remote.errors import BeingRemoteError, HostNotReady, UsageError
 from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.dispatch import DispatchedJob, intent_of, preview, send_all
+from being_remote.jobs.dispatch import DispatchedJob, JobPreview, intent_of, preview, send_all
 from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of, worst_exit_code
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
@@ -166,7 +166,7 @@ def retrack(
             report = _report(host.name, jobs, dry_run=True, followed=False)
             problem = seen.gpu_problem if any(plan.gpus for plan, _ in plans) else None
             obstacles = refusal.problems if refusal is not None else ()
-            specs = [_spec_to_check(plan) for plan in unsent]
+            specs = [_spec_to_check(ledger, plan) for plan in unsent]
             duplicates = find_duplicates(context, session, host, specs)
             obstacles += tuple(f"{found.what}; {found.hint}" for found in duplicates)
             return dataclasses.replace(report, gpus=seen.gpus, gpu_problem=problem, obstacles=obstacles)
@@ -178,7 +178,7 @@ def retrack(
         from being_remote.jobs.failover import Failover, follow_or_move
         from being_remote.jobs.move_and_follow import session_with_job_host
 
-        say(_describe(jobs[0]))
+        say(_describe(jobs[0].job or "", jobs[0].host, jobs[0].plan, adopted=jobs[0].adopted))
         job = ledger.find(jobs[0].job or "")
         spare = Failover(other, after_s) if other is not None and other.name != job.host else None
         with session_with_job_host(context, job, session, host) as (its_session, its_host):
@@ -189,16 +189,13 @@ def retrack(
     return dataclasses.replace(report, home=ended.home, moved=ended.move)
 
 
-def _describe(dispatched: DispatchedJob) -> DispatchedLine:
+def _describe(job: str, host: str, plan: JobPreview, *, adopted: bool) -> DispatchedLine:
     """What a person sees of a job before it is followed."""
     from being_remote.jobs.follow import DispatchedLine
 
-    plan = dispatched.plan
     changes = (f"{c.key} {c.before} -> {c.after}" for c in plan.changes)
-    notes = () if dispatched.adopted else plan.notes
-    return DispatchedLine(
-        dispatched.job or "", dispatched.host, plan.recipe, plan.actor, (*plan.swept, *changes), notes
-    )
+    notes = () if adopted else plan.notes
+    return DispatchedLine(job, host, plan.recipe, plan.actor, (*plan.swept, *changes), notes)
 
 
 def _requests(
@@ -251,7 +248,7 @@ def _rehearsal_notes(
     from being_remote.jobs.move import rehearse_move
 
     with context.open_session(host.name) as session, _force_offered():
-        notes = rehearse_move(context, session, host, recipe, request, _spec_to_check(plan))
+        notes = rehearse_move(context, session, host, recipe, request, _spec_to_check(context.ledger, plan))
     return [f"on {host.name}: {note}" for note in notes]
 
 
@@ -273,7 +270,8 @@ def _find_refusal(
     """Why none of the jobs is sent to the host; None if it can run them all."""
     try:
         with _force_offered():
-            context.preflight.check(session, host, *map(_spec_to_check, plans))
+            specs = [_spec_to_check(context.ledger, plan) for plan in plans]
+            context.preflight.check(session, host, *specs)
     except HostNotReady as e:
         return e
     return None
@@ -289,9 +287,10 @@ def _force_offered() -> Iterator[None]:
         raise
 
 
-def _spec_to_check(plan: JobPlan) -> JobSpec:
-    """The spec that a plan would become, under a name that is never used."""
-    return plan.spec(new_job_id(plan.recipe), "")
+def _spec_to_check(ledger: Ledger, plan: JobPlan) -> JobSpec:
+    """The spec that a plan would become: of the job made for it, or under a name that is never used."""
+    same = ledger.find_same_intent(intent_of(plan, "").key)
+    return plan.spec(same.job if same is not None else new_job_id(plan.recipe), ledger.find_uuid() or "")
 
 
 def _dispatch_elsewhere(
@@ -312,6 +311,7 @@ def _dispatch_elsewhere(
     made = context.ledger.intend(intent_of(plan, context.ledger.uuid), again=again)
     job = made.job
     permission = permit_move(context, job, pod_is_gone=False, dry_run=False)
+    say(_describe(job.job, job.host, JobPreview.of(plan, swept), adopted=made.adopted))
     say(MovedLine(job.job, job.attempt, job.host, other.name, permission.state, refusal.what))
     moved = move_and_follow(
         context,
@@ -354,9 +354,10 @@ def _dispatch(
     for name in dict.fromkeys(job.host for job in to_send):
         jobs = {job.job: job for job in to_send if job.host == name}
         try:
+            where = context.host_of(next(iter(jobs.values())))
             with nullcontext(session) if name == host.name else context.open_session(name) as its_session:
-                results = send_all(ledger, its_session, context.inventory.host(name), tuple(jobs.values()))
-        except HostError as e:  # it keeps no other host from its jobs
+                results = send_all(ledger, its_session, where, tuple(jobs.values()))
+        except BeingRemoteError as e:  # it keeps no other host from its jobs
             problems.append(e)
             continue
         for result in results:

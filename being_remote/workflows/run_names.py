@@ -80,7 +80,8 @@ def _run_of_job(run: str, inventory: Inventory | None, actor: str | None) -> Loc
     if inventory is None or not run or "/" in run:
         raise unknown
     try:
-        job = ledger_of(inventory).find(run, recipes=(NAME,), actor=actor)
+        ledger = ledger_of(inventory)
+        job = ledger.find(run, recipes=(NAME,), actor=actor)
     except NotFoundError as e:
         if run == LAST:
             raise NotFoundError(e.what, where="--run", hint=e.hint) from e
@@ -98,5 +99,5 @@ def _run_of_job(run: str, inventory: Inventory | None, actor: str | None) -> Loc
             hint=f"being-remote pull {job.job} --all",
         )
     owner = inventory.actors.get(job.actor) if job.actor is not None else None
-    _, defaults = settings_of(files_of(job.parcel))
+    _, defaults = settings_of(files_of(ledger.parcel_of(job.job)))
     return LocalRun(job.job, outputs[0].parent, outputs[0], owner, job.job, defaults)

@@ -67,7 +67,7 @@ def trust(
     entry = inventory.host(host)
     if isinstance(entry, LocalHost):
         raise UsageError(f"{host!r} is this machine: it has no host key to trust", where=str(inventory.path))
-    named = None if fingerprint is None else _normalize(fingerprint)
+    named = None if fingerprint is None else normalize_fingerprint(fingerprint)
     known, hops = KnownHosts(inventory.state), resolve(entry, inventory)
     keys = trusted_keys(hops, entry, inventory.path, known, remember=not dry_run)
     rows: list[TrustedKey] = []
@@ -165,7 +165,8 @@ def _key_type(negotiated: str) -> str:
     return "ssh-rsa" if negotiated.startswith("rsa-sha2-") else negotiated
 
 
-def _normalize(fingerprint: str) -> str:
+def normalize_fingerprint(fingerprint: str) -> str:
+    """ "SHA256:..." without its padding. Raises UsageError for anything else."""
     bare = fingerprint.removeprefix("SHA256:").rstrip("=")
     if not re.fullmatch(r"[A-Za-z0-9+/]{43}", bare):
         raise UsageError(

@@ -286,7 +286,7 @@ def test_a_job_that_another_terminal_moved_is_not_taken_away_from_there(two_pods
     kill_all_of(two_pods, job)
     two_pods.until(lambda: bool(followed.stays))
     was = two_pods.known(job)
-    there = Intent(job, "c", was.actor, was.recipe, was.spec, was.spec_sha256, was.parcel, was.job)
+    there = Intent(job, "c", was.actor, was.recipe, was.spec, was.spec_sha256, b"null", was.job)
     two_pods.ledger.next_attempt(job, 1, {"reason": "elsewhere"}, moved=there)
     with pytest.raises(UsageError, match="another terminal made attempt 2 of it, on c"):
         followed.end()

@@ -16,10 +16,13 @@ from two_pods import FRAMES, TwoPods
 
 from being_remote.errors import HostError
 from being_remote.jobs import follow, logs, orphaned_jobs
+from being_remote.jobs.status_poll import look_at_host
 from being_remote.workflows.cancel import cancel
+from being_remote.workflows.job_context import job_context
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
+from being_remote.workflows.resume_all import resume_all
 
 WAITS = "touch ../up; while [ ! -e ../go ]; do sleep 0.02; done"
 
@@ -187,3 +190,30 @@ def test_the_same_command_after_a_loss_finds_the_success_that_its_files_show(two
     (same,) = report.jobs
     assert (same.job, same.state, same.reason) == (job, "succeeded", "done already; --again makes another")
     assert (report.exit_code, two_pods.known(job).state) == (0, "succeeded")
+
+
+def test_a_follower_calls_a_job_unknown_whose_host_can_start_nothing_that_judges_it(
+    works: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, folder = start_orphan(works)
+    (folder / "go").touch()
+    works.until(lambda: jobs(works.inventory).jobs[0].state == "lost")
+    error = HostError("no supervisor could start", host="here")
+    monkeypatch.setattr(orphaned_jobs, "submit", lambda *_: {job: error})
+    said: list[Any] = []
+    context, host = job_context(works.inventory), works.inventory.host("here")
+    with context.open_session("here") as session:
+        ended = follow.follow(context, session, host, works.ledger.find(job), said.append, patience_s=1.0)
+    assert (ended.row.state, ended.row.reason) == ("unknown", "no supervisor could start")
+
+
+def test_resume_all_judges_a_job_that_was_given_up_and_lists_it_no_more(works: Any) -> None:
+    job, folder = start_orphan(works)
+    works.ledger.record(job, 1, "abandoned", {"reason": "its pod was taken for gone"})
+    (folder / "go").touch()
+    with job_context(works.inventory).open_session("here") as session:
+        host = works.inventory.host("here")
+        works.until(lambda: look_at_host(session, host, [job]).jobs[0].state == "lost")
+    (judged,) = resume_all(works.inventory, host="here").jobs
+    assert judged.job == job
+    assert resume_all(works.inventory, host="here").jobs == ()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -243,6 +245,14 @@ def test_a_rehearsal_says_that_another_laptops_job_of_the_same_settings_is_at_wo
     again = retrack(theirs, replace(SLEEP, again=True), dry_run=True)
     assert (again.obstacles, again.exit_code) == ((), 0)
     assert jobs_on_host(works) == {job} and not theirs.state.exists()
+
+
+def test_a_rehearsal_takes_this_laptops_own_job_for_no_other_laptops(works: Any) -> None:
+    job = works.command("sleep 60").job
+    with closing(sqlite3.connect(works.ledger.path)) as db, db:  # as where the answer to its submit was lost
+        db.execute("UPDATE jobs SET state = 'created'")
+    report = retrack(works.inventory, SLEEP, dry_run=True)
+    assert (report.jobs[0].job, report.obstacles, report.exit_code) == (job, (), 0)
 
 
 def test_no_attempt_is_made_beside_another_laptops_job_of_the_same_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from plan_runner import DEMO, run_plan
 
 from being_remote.errors import NotFoundError, UsageError
 from being_remote.inventory import LocalHost
+from being_remote.jobs.dispatch import intent_of
 from being_remote.jobs.recipe import JobPlan, JobRequest, TypedOptions
 from being_remote.recipes.registry import find_recipe
 
@@ -111,6 +113,8 @@ def test_a_job_that_is_repeated_elsewhere_has_the_inputs_that_it_had(tmp_path: P
     file.write_text("2")
     again = recipe.repeat(made.spec("demo-k3x7a2bq", "ledger"), made.files, HOST, None)
     assert recipe.plan(again, None) == made
+    with pytest.raises(UsageError, match="lie only on pod"):  # another laptop sent it
+        recipe.repeat(made.spec("demo-k3x7a2bq", "ledger"), {}, HOST, None)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +135,35 @@ def test_what_cannot_be_given_to_a_command_is_refused_before_a_host_is_asked(
 
 def test_inputs_that_are_too_large_to_travel_with_a_job_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
-        file.truncate((32 << 20) + 1)
-    with pytest.raises(UsageError, match="more than 32 MiB"):
+        file.truncate((4 << 20) + 1)
+    with pytest.raises(UsageError, match="more than 4 MiB"):
         options("true", inputs=(tmp_path / "large",))
+
+
+def test_an_input_that_cannot_arrive_as_it_is_is_refused_and_none_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "code"
+    folder.mkdir()
+    with pytest.raises(UsageError, match="an empty folder"):
+        options("true", inputs=(folder,))
+    (folder / "a.py").touch()
+    (folder / "gone").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="gone is not a file"):
+        options("true", inputs=(folder,))
+    (folder / "gone").unlink()
+    (folder / os.fsdecode(b"\xff")).touch()
+    with pytest.raises(UsageError, match="rename"):
+        options("true", inputs=(folder,))
+
+
+def test_the_folder_above_is_named_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "code/inside"
+    inside.mkdir(parents=True)
+    (inside / "a.py").touch()
+    monkeypatch.chdir(inside)
+    assert list(options("true", inputs=(Path(".."),)).inputs) == ["code/inside/a.py"]
+
+
+def test_a_description_that_no_host_would_read_is_refused_before_it_is_written_down() -> None:
+    plan = find_recipe("command").plan(JobRequest(HOST, options("true", "x" * (1 << 20))), None)
+    with pytest.raises(UsageError, match="more than 1 MiB"):
+        intent_of(plan, "ledger")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from being_remote.demo.pod import Pod
-from being_remote.errors import UsageError
+from being_remote.errors import Interrupted, UsageError
 from being_remote.inventory import load_inventory
 from being_remote.workflows.init import InitReport, InitRequest, init
 
@@ -90,3 +90,17 @@ def test_a_name_that_no_host_can_have_writes_nothing(pod: Pod, tmp_path: Path) -
     with pytest.raises(UsageError, match="cannot be a name"):
         begin(pod, tmp_path, name="a/b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fingerprint_that_is_none_is_refused_before_anything_is_written(pod: Pod, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a SHA256 fingerprint"):
+        begin(pod, tmp_path, fingerprint="abc")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_the_question_is_not_taken_for_an_unreachable_host(pod: Pod, tmp_path: Path) -> None:
+    def interrupt(_: object) -> bool:
+        raise Interrupted("interrupted")
+
+    with pytest.raises(Interrupted):
+        begin(pod, tmp_path, fingerprint=None, confirm=interrupt)
