@@ -20,8 +20,13 @@ _BOOT = ("pid_ns", "init_start", "boot_id")
 
 
 def read_boot_identity(workdir: str) -> Record:
-    """The identity as records and answers hold it."""
+    """The identity as records and answers hold it. Raises Unreadable: the volume's name is unknown now."""
     jobs = jobs_folder(workdir)
+    return {**read_boot(), "volume": read_volume(jobs), "alone": _is_own_disk(jobs)}
+
+
+def read_boot() -> Record:
+    """The parts of the identity that name the boot; None for what the system does not say."""
     try:
         pid_ns: Optional[int] = os.stat("/proc/self/ns/pid").st_ino
     except OSError:
@@ -31,13 +36,12 @@ def read_boot_identity(workdir: str) -> Record:
             boot_id: Optional[str] = file.read(100).strip()
     except OSError:
         boot_id = None
-    return {
-        "pid_ns": pid_ns,
-        "init_start": processes.identify(1)["start"],
-        "boot_id": boot_id,
-        "volume": read_volume(jobs),
-        "alone": _is_own_disk(jobs),
-    }
+    return {"pid_ns": pid_ns, "init_start": processes.identify(1)["start"], "boot_id": boot_id}
+
+
+def is_boot_known(boot: Record) -> bool:
+    """Whether the system says all that tells one boot from another."""
+    return all(boot.get(part) is not None for part in _BOOT)
 
 
 def is_same_boot(then: Any, here: Record) -> bool:
@@ -52,7 +56,7 @@ def runs_nowhere_else(then: Any, here: Record) -> bool:
     own disk."""
     if not isinstance(then, dict) or here["volume"] is None or then.get("volume") != here["volume"]:
         return False
-    if any(boot.get(part) is None for boot in (then, here) for part in _BOOT):
+    if not is_boot_known(then) or not is_boot_known(here):
         return False
     return is_same_boot(then, here) or here["alone"] is True
 
@@ -64,9 +68,11 @@ def boot_key(boot: Record, *more: str) -> str:
 
 
 def read_volume(jobs: str) -> Optional[str]:
-    """The name in the volume's marker; None without one that can be read."""
+    """The name in the volume's marker; None without one that is whole. Raises Unreadable."""
     try:
         marker = job_records.read_json(volume_marker(jobs))
+    except job_records.Unreadable:
+        raise  # the disk fails for a moment
     except ValueError:
         return None
     name = marker.get("volume") if marker else None
@@ -74,20 +80,35 @@ def read_volume(jobs: str) -> Optional[str]:
 
 
 def mark_volume(jobs: str) -> None:
-    """Give the volume a name, once; two that try at the same time leave one name."""
+    """Give the volume a name, once; two that try at the same time leave one name. Raises OSError.
+
+    On a disk without links the marker is empty for a moment: who reads it then finds no name.
+    """
     path = volume_marker(jobs)
-    if os.path.exists(path):
+    if disk_features.exists(path):
         return
     temporary = f"{path}.{os.urandom(8).hex()}.tmp"
     job_records.write_json(temporary, {"volume": os.urandom(16).hex()})
     try:
-        disk_features.rename_new(temporary, path)
+        _put_into_place(temporary, path)
     except FileExistsError:
         pass  # another claim was first, and its name counts
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
     job_records.sync_folder(jobs)
+
+
+def _put_into_place(temporary: str, path: str) -> None:
+    """Rename, but never over another claim's marker. Raises FileExistsError."""
+    try:
+        os.link(temporary, path, follow_symlinks=False)
+    except OSError as e:
+        if e.errno not in disk_features.NO_HARD_LINKS:
+            raise
+        # Whoever makes the file may replace it.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.rename(temporary, path)
 
 
 def _is_own_disk(jobs: str) -> Optional[bool]:

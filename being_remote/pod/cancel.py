@@ -33,6 +33,9 @@ from being_remote.pod.orphaned_attempt import OrphanRecords, end_orphans, find_o
 from being_remote.pod.waiting_records import WaitingAttempt
 
 _OUTCOME = AttemptOutcome(JobState.CANCELLED, None, "cancelled after its supervisor was killed")
+_NOT_ALL_ENDED = _OUTCOME._replace(
+    reason=f"{_OUTCOME.reason}; some of its processes could not be killed and still run"
+)
 
 
 def cancel(query: Record) -> str:
@@ -102,7 +105,7 @@ def _end_orphan(paths: JobPaths, job: str, number: int, here: Record) -> None:
     grace: Any = spec.get("grace_s")
     grace_s = grace if isinstance(grace, (int, float)) else 10.0
     records = OrphanRecords.read(job, paths, number)
-    end_orphans(job, number, records, here, grace_s)
+    all_ended = end_orphans(job, number, records, here, grace_s)
     lock = locks.take_all(locks.job_locks(job), wait_s=locks.PROBED_S)
     if lock is None:
         return  # another supervisor has it now, or it could not be killed
@@ -116,7 +119,7 @@ def _end_orphan(paths: JobPaths, job: str, number: int, here: Record) -> None:
         started = records.find_start(here)
         exit_record.write_exit_record(
             attempt_paths,
-            with_unseen(_OUTCOME, job),
+            with_unseen(_OUTCOME if all_ended else _NOT_ALL_ENDED, job),
             elapsed_s=time.monotonic() - started if started is not None else 0.0,
             spec=spec,
             spec_sha256=spec_sha256,

@@ -13,7 +13,11 @@ OWN = "/proc/self/cgroup"
 
 
 def find_folders(controller: str) -> Iterator[Tuple[int, str]]:
-    """(version, folder) of our group of that controller and of those above it, the innermost first."""
+    """(version, folder) of our group of that controller and of those above it, the innermost first.
+
+    The last one is the top in any case: in a container our group's path may be the machine's, or lead out of
+    what is mounted, and our own files are then at the top.
+    """
     for line in read(OWN).splitlines():
         controllers, separator, group = line.partition(":")[2].partition(":")
         if not separator or (controllers and controller not in controllers.split(",")):
@@ -22,13 +26,11 @@ def find_folders(controller: str) -> Iterator[Tuple[int, str]]:
         if controllers:
             mounted = os.path.join(TOP, controllers)
             top = mounted if os.path.isdir(mounted) else os.path.join(TOP, controller)
-        # In a container the group's path may be the machine's; its own files are then at the top.
-        path = os.path.normpath(top + "/" + group)
-        while path.startswith(top):
-            yield (1 if controllers else 2), path
-            if path == top:
-                break
+        version, path = 1 if controllers else 2, os.path.normpath(top + "/" + group)
+        while path.startswith(top + "/"):
+            yield version, path
             path = os.path.dirname(path)
+        yield version, top
 
 
 def read(path: str) -> str:

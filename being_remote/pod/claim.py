@@ -31,11 +31,17 @@ from being_remote.pod import (
     tickets,
     waiting_records,
 )
-from being_remote.pod.boot_identity import boot_key, read_boot_identity, read_volume
+from being_remote.pod.boot_identity import (
+    boot_key,
+    is_boot_known,
+    read_boot,
+    read_boot_identity,
+    read_volume,
+)
 from being_remote.pod.forget import remove_whole
 from being_remote.pod.job_paths import PUSHED_NOTE, SPEC, JobPaths, incoming_folder, jobs_folder
 from being_remote.pod.job_records import Record
-from being_remote.pod.same_intent import find_same_intent
+from being_remote.pod.same_intent import IntentSearch
 from being_remote.pod.supervisor_start import (
     MAX_REASON_LETTERS,
     fork_supervisor,
@@ -54,7 +60,7 @@ _STAGING = re.compile(r".*\.(?P<boot>[0-9a-f]{16})\.(?P<pid>[0-9]{1,10})\.(?P<st
 Files = Dict[str, bytes]
 
 
-def claim(query: Record, asked: Record, files: Files) -> str:
+def claim(query: Record, asked: Record, files: Files, others: Optional[IntentSearch] = None) -> str:
     """Store a job unless it is there: "made", "there", "refused", "absent", "torn" or "elsewhere".
 
     "unpushed": the upload from which its attempt resumes is not there. "forgotten": it was removed for good.
@@ -64,9 +70,11 @@ def claim(query: Record, asked: Record, files: Files) -> str:
         query: the request of `offer`.
         asked: the job: {"job", "spec_sha256", "attempt", "volume", "pushed", "unless_same", "nonce"}.
         files: its files, by their names below its folder; none of a job that is known to be here.
+        others: searches for jobs of the same intent; None: a new one.
     """
+    others = others or IntentSearch(query["workdir"])
     job = JobPaths.of(query["workdir"], asked["job"])
-    found = _compare_spec(job, asked["spec_sha256"]) or _refuse(query, asked, job, files)
+    found = _compare_spec(job, asked["spec_sha256"]) or _refuse(asked, job, files, others)
     if found not in (None, "there"):
         return str(found)
     if asked["pushed"] is not None and not _is_whole(job.pushed(asked["pushed"])):
@@ -80,7 +88,7 @@ def _is_whole(pushed: str) -> bool:
     return note is not None and pushed.endswith("." + hashlib.sha256(note).hexdigest())
 
 
-def _refuse(query: Record, asked: Record, job: JobPaths, files: Files) -> Optional[str]:
+def _refuse(asked: Record, job: JobPaths, files: Files, others: IntentSearch) -> Optional[str]:
     """Why a job that is not here cannot be stored; None where it can."""
     if not files:
         return "absent"
@@ -88,15 +96,19 @@ def _refuse(query: Record, asked: Record, job: JobPaths, files: Files) -> Option
         return "elsewhere"  # an earlier claim may have reached the disk that was here before
     if hashlib.sha256(files.get(SPEC, b"")).hexdigest() != asked["spec_sha256"]:
         return "torn"
-    if asked.get("unless_same") and find_same_intent(query["workdir"], job, files[SPEC]):
+    if asked.get("unless_same") and _find_same(asked, files, others):
         return "same"
     return None
+
+
+def _find_same(asked: Record, files: Files, others: IntentSearch) -> Optional[str]:
+    return others.find(asked["job"], json.loads(files[SPEC].decode("utf-8")))
 
 
 def _receive(query: Record, asked: Record, job: JobPaths, files: Files) -> str:
     incoming = incoming_folder(job.jobs)
     os.makedirs(incoming, 0o700, exist_ok=True)
-    ours, boot = processes.identify(os.getpid()), boot_key(read_boot_identity(query["workdir"]))
+    ours, boot = processes.identify(os.getpid()), boot_key(read_boot())
     staging = f"{incoming}/{asked['job']}.{asked['nonce']}.{boot}.{ours['pid']}.{ours['start']}"
     os.mkdir(staging, 0o700)
     try:
@@ -132,7 +144,7 @@ def remove_abandoned(workdir: str) -> None:
 
     Claims of another pod on this volume may be at work: no lock and no process of theirs is seen from here.
     """
-    jobs, boot = jobs_folder(workdir), boot_key(read_boot_identity(workdir))
+    jobs, boot = jobs_folder(workdir), read_boot()
     incoming = incoming_folder(jobs)
     try:
         now = os.stat(incoming).st_mtime  # by the volume's own clock, where a claim has just used it
@@ -149,10 +161,10 @@ def remove_abandoned(workdir: str) -> None:
         remove_whole(jobs, abandoned)
 
 
-def _is_dead(staging: str, boot: str) -> bool:
-    """Whether a staging folder was made in this boot, by a process that has ended."""
+def _is_dead(staging: str, boot: Record) -> bool:
+    """Whether a staging folder is of this boot, of a process that has ended; False where that is unknown."""
     made = _STAGING.fullmatch(staging)
-    if made is None or made["boot"] != boot:
+    if made is None or not is_boot_known(boot) or made["boot"] != boot_key(boot):
         return False
     return processes.is_alive({"pid": int(made["pid"]), "start": int(made["start"])}) is False
 
@@ -223,7 +235,7 @@ def _draw_ticket(workdir: str, job: JobPaths, attempt: int) -> Optional[Ticket]:
     with contextlib.suppress(OSError, ValueError):
         needs_gpus = job_records.read_spec(job.spec)[0].get("gpus") != 0
         if needs_gpus and attempt not in start_gate.list_attempts(job)[0]:
-            folder = waiting_records.boot_folder(workdir, read_boot_identity(workdir))
+            folder = waiting_records.boot_folder(workdir, read_boot())
             return tickets.draw(lambda: waiting_records.find_highest(folder))
     return None
 
@@ -275,13 +287,14 @@ def main(query: Record, claims: BinaryIO) -> None:
         claims: a line of JSON, {"jobs": [{..., "files": [[name, bytes]]}]}, and the files, one after another;
             it is closed.
     """
-    answers = [(asked, _claim_one(query, asked, files)) for asked, files in _split(claims)]
+    others = IntentSearch(query["workdir"])
+    answers = [(asked, _claim_one(query, asked, files, others)) for asked, files in _split(claims)]
     claims.close()  # what a supervisor is forked from should be small
     with contextlib.suppress(OSError):  # they are other claims', and a later one tries again
         remove_abandoned(query["workdir"])
     deadline = time.monotonic() + query["wait_s"]
     standing = [(asked, answer) for asked, answer in answers if answer["claim"] in ("made", "there")]
-    for some in _groups(standing):
+    for some in _groups(query, standing):
         for (_, answer), (word, reason) in zip(some, ensure(query, [asked for asked, _ in some], deadline)):
             answer["supervisor"], answer["reason"] = word, reason and str(reason)[:MAX_REASON_LETTERS]
     for _, answer in standing:
@@ -291,11 +304,32 @@ def main(query: Record, claims: BinaryIO) -> None:
     sys.stdout.flush()
 
 
-def _groups(standing: List[Tuple[Record, Record]]) -> Iterator[List[Tuple[Record, Record]]]:
-    """The jobs whose supervisors start at once; what was here before waits again in its order."""
-    made = [one for one in standing if one[1]["claim"] == "made"]
-    yield from (made[first : first + AT_ONCE] for first in range(0, len(made), AT_ONCE))
-    yield from ([one] for one in standing if one[1]["claim"] == "there")
+def _groups(query: Record, standing: List[Tuple[Record, Record]]) -> Iterator[List[Tuple[Record, Record]]]:
+    """The jobs whose supervisors start at once, in their order.
+
+    A supervisor of other programs than ours gets no place in the queue from us: it starts alone, and draws
+    one before the next ones start.
+    """
+    some: List[Tuple[Record, Record]] = []
+    for one in standing:
+        alone = not _has_our_programs(query, one[0])
+        if some and (alone or len(some) == AT_ONCE):
+            yield some
+            some = []
+        if alone:
+            yield [one]
+        else:
+            some.append(one)
+    if some:
+        yield some
+
+
+def _has_our_programs(query: Record, asked: Record) -> bool:
+    try:
+        version = program_store.version_of(JobPaths.of(query["workdir"], asked["job"]))
+    except OSError:
+        return False
+    return version is not None and version == query["programs"]
 
 
 def _split(claims: BinaryIO) -> Iterator[Tuple[Record, Files]]:
@@ -304,7 +338,7 @@ def _split(claims: BinaryIO) -> Iterator[Tuple[Record, Files]]:
         yield asked, {name: claims.read(size) for name, size in asked["files"]}
 
 
-def _claim_one(query: Record, asked: Record, files: Files) -> Record:
+def _claim_one(query: Record, asked: Record, files: Files, others: IntentSearch) -> Record:
     answer: Record = {
         "job": asked["job"],
         "claim": "failed",
@@ -314,10 +348,9 @@ def _claim_one(query: Record, asked: Record, files: Files) -> Record:
         "seen": None,
     }
     try:
-        answer["claim"] = claim(query, asked, files)
+        answer["claim"] = claim(query, asked, files, others)
         if answer["claim"] == "same":
-            job = JobPaths.of(query["workdir"], asked["job"])
-            answer["reason"] = find_same_intent(query["workdir"], job, files[SPEC])
+            answer["reason"] = _find_same(asked, files, others)
     except OSError as e:  # this job's only: others may have room, or be here already
         if e.errno is not None and e.filename is None:  # a write names no file
             e.filename = query["workdir"]

@@ -35,13 +35,22 @@ def set_mode(file: FileRef, mode: int) -> None:
             raise
 
 
-def set_time(file: FileRef, mtime_ns: int) -> None:
+def set_time(file: FileRef, mtime_ns: int, *, follow_symlinks: bool = True) -> None:
     """Give a file its time."""
     try:
-        os.utime(file, ns=(mtime_ns, mtime_ns))
+        os.utime(file, ns=(mtime_ns, mtime_ns), follow_symlinks=follow_symlinks)
     except OSError as e:
         if e.errno not in REFUSED_TO_USER:
             raise
+
+
+def exists(path: Path) -> bool:
+    """Whether the name is taken, by whatever it is. Raises OSError where the disk cannot say."""
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def rename_new(source: Path, target: Path) -> None:
@@ -55,7 +64,7 @@ def rename_new(source: Path, target: Path) -> None:
     except OSError as e:
         if e.errno not in NO_HARD_LINKS:
             raise
-        if os.path.lexists(target):
+        if exists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target)) from e
         os.rename(source, target)
     else:

@@ -51,8 +51,9 @@ class GpuQueue:
 
     def record(self, content: Record) -> None:
         """Keep the place when this process has ended; `waiter` starts the attempt when it is its turn."""
-        if not self._recorded:
+        if not self._recorded or waiting_records.read_environment(self.place) is None:
             waiting_records.write_environment(self.place)
+        if not self._recorded:
             waiting_records.add_waiting(self._folder, self.place, content)
             self._recorded = True
         waiting_records.remove_job(self._workdir, self.place, keep=self._folder)

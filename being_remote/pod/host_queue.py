@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Optional, Tuple
 
 from being_remote.pod import locks, waiting_records
-from being_remote.pod.boot_identity import read_boot_identity
+from being_remote.pod.boot_identity import read_boot
 from being_remote.pod.job_records import Record
 
 
@@ -13,7 +13,7 @@ class HostQueue:
     """The waiting attempts of a workdir; what is read once serves all jobs of a look."""
 
     def __init__(self, workdir: str) -> None:
-        boot = read_boot_identity(workdir)
+        boot = read_boot()
         self._workdir, self._folder = workdir, waiting_records.boot_folder(workdir, boot)
         state, _, note = locks.probe(waiting_records.waiter_lock(workdir, boot, make=False))
         self._kept, self._note = state == "held", note if isinstance(note, dict) else {}

@@ -121,11 +121,12 @@ def gpu_locks(uuid: str, make: bool = True) -> List[str]:
 def list_gpu_locks() -> List[str]:
     """The files of all GPUs' leases that are there."""
     found = []
-    for place in {folder(make=False), shared_folder(make=False)}:
-        with contextlib.suppress(OSError):
+    for find_place in (folder, shared_folder):
+        with contextlib.suppress(OSError):  # nor can a lease be taken there
+            place = find_place(make=False)
             names = os.listdir(place)
             found += [os.path.join(place, n) for n in names if n.startswith("gpu-") and n.endswith(".lock")]
-    return sorted(found)
+    return sorted(set(found))
 
 
 def watch_lock(job: str) -> str:
@@ -254,10 +255,13 @@ def write_note(fd: int, note: Any) -> None:
     """
     data = (json.dumps(note, sort_keys=True) + "\n").encode()
     assert len(data) <= MAX_NOTE_BYTES
-    with contextlib.suppress(OSError):
+    try:
         # Blanks after the text instead of a truncation before it: a reader never meets an empty file.
         os.pwrite(fd, data.ljust(os.fstat(fd).st_size), 0)
         os.ftruncate(fd, len(data))
+    except OSError:
+        with contextlib.suppress(OSError):  # the note of the holder before would be taken for ours
+            os.ftruncate(fd, 0)
 
 
 def is_still(path: str, fd: int) -> bool:

@@ -67,22 +67,23 @@ class OrphanRecords(NamedTuple):
 
 def find_orphans(job: str, number: int, records: Optional[OrphanRecords], here: Record) -> List[int]:
     """What lives on this pod of an attempt whose supervisor died; `records`: if it has any."""
-    return processes.find_marked(processes.mark_of(job, number)) or _find_unmarked(job, records, here)
+    return processes.find_marked(processes.mark_of(job, number)) or _find_unmarked(job, number, records, here)
 
 
 def end_orphans(
     job: str, number: int, records: Optional[OrphanRecords], here: Record, grace_s: float
-) -> None:
-    """End what `find_orphans` finds."""
+) -> bool:
+    """End what `find_orphans` finds; False if one still lives."""
     mark = processes.mark_of(job, number)
-    processes.end_marked(mark, grace_s, lambda: _find_unmarked(job, records, here))
+    return processes.end_marked(mark, grace_s, lambda: _find_unmarked(job, number, records, here))
 
 
-def _find_unmarked(job: str, records: Optional[OrphanRecords], here: Record) -> List[int]:
+def _find_unmarked(job: str, number: int, records: Optional[OrphanRecords], here: Record) -> List[int]:
     """Living processes that carry no mark: they hold a lock of the job, or share the payload's session."""
     session: List[int] = []
     if records is not None and is_same_boot(records.who.get("incarnation"), here):
-        session = processes.find_session(records.heartbeat.get("payload"))
+        mark = processes.mark_of(job, number)
+        session = processes.find_session(records.heartbeat.get("payload"), mark)
     return sorted({*lock_heirs.find_heirs(job), *session})
 
 
@@ -132,7 +133,7 @@ class OrphanedAttempt:
         def find_unmarked() -> List[int]:
             # A later attempt ends ours before it starts, and its own are not ours to end.
             overtaken = stop is not None and stop.state is JobState.ABANDONED
-            return [] if overtaken else _find_unmarked(self._spec["job"], records, here)
+            return [] if overtaken else _find_unmarked(self._spec["job"], self._number, records, here)
 
         while True:
             stop = stop or asked_to_stop()

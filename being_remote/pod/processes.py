@@ -121,15 +121,26 @@ def find_marked(
     return sorted(found)
 
 
-def find_session(leader: Any) -> List[int]:
-    """The living processes of a payload's session; `leader`: the payload, as a record of this boot has it."""
+def find_session(leader: Any, mark: str) -> List[int]:
+    """The living processes of a payload's session, but for those that carry the mark of another attempt.
+
+    While one of them lives, no other session gets its number. Once all have ended, another one may: it is
+    told by a mark of its own, or while its leader lives. One whose leader has ended, too, and in which
+    nothing carries a mark, is mistaken for the payload's.
+
+    Args:
+        leader: the payload, as a record of this boot has it.
+    """
     if is_alive(leader) is None:
         return []
     pid, first = leader["pid"], read_stat(leader["pid"])
     if first is not None and first.start != leader["start"]:
         return []  # another process got its number: none of its session is left
     stats = ((each, read_stat(each)) for each in list_pids())
-    return [each for each, stat in stats if stat is not None and stat.session == pid]
+    marks = {each: read_mark(each) for each, stat in stats if stat is not None and stat.session == pid}
+    if mark not in marks.values() and any(marks.values()):
+        return []  # it is another attempt's as a whole
+    return [each for each, found in marks.items() if found in (None, mark)]
 
 
 def read_mark(pid: int) -> Optional[str]:

@@ -51,9 +51,15 @@ def give_to_job(jobs: str, sha256: str, job: JobPaths) -> None:
 
 
 def version_of(job: JobPaths) -> Optional[str]:
-    """The hash of the job's programs; None of a job from before, whose programs are a folder."""
+    """The hash of the job's programs; None of a job from before, whose programs are a folder.
+
+    Raises:
+        Unreadable: it is unknown now.
+    """
     try:
         note = job_records.read_bytes(job.bundle_sha256)
+    except job_records.Unreadable:
+        raise  # the disk fails for a moment
     except ValueError:
         return ""
     return None if note is None else note.decode("ascii", "replace").partition(" ")[0]

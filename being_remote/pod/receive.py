@@ -77,7 +77,7 @@ def take_file(into: bytes, header: List[Any], stdin: BinaryIO) -> None:
         # since is the same bytes, but changed its time.
         if os.lstat(final).st_size != size:
             raise
-        disk_features.set_time(final, mtime_ns)
+        disk_features.set_time(final, mtime_ns, follow_symlinks=False)
 
 
 def main(request: str, stdin: BinaryIO) -> None:

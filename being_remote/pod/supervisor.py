@@ -33,7 +33,13 @@ from being_remote.pod.gpu_queue import GpuQueue
 from being_remote.pod.job_paths import AttemptPaths, JobPaths
 from being_remote.pod.job_records import Record
 from being_remote.pod.job_states import JobState
-from being_remote.pod.orphaned_attempt import OrphanedAttempt, OrphanRecords, end_orphans, with_unseen
+from being_remote.pod.orphaned_attempt import (
+    OrphanedAttempt,
+    OrphanRecords,
+    end_orphans,
+    find_orphans,
+    with_unseen,
+)
 from being_remote.pod.supervisor_start import write_answer
 from being_remote.pod.tickets import Ticket, Tickets
 from being_remote.pod.wakeups import Wakeups
@@ -148,13 +154,15 @@ class Supervisor:
         who = {**records.who, "supervisor": processes.identify(os.getpid())}
         with contextlib.suppress(OSError):  # a full disk
             job_records.write_json(self._attempt_paths.who, who)
-        if lock is None:
+        if lock is None or find_orphans(self.job, self.number, records, self.incarnation):
             self.say("held", "its supervisor died; this one looks after it now")
         orphan = OrphanedAttempt(self.paths, self.spec, self.number, records, self.incarnation, self.wakeups)
         lock, outcome = orphan.wait_for_end(lock, self._asked_to_stop)
-        if lock is None or exit_record.has_exit_record(self._attempt_paths):
+        if lock is None:
             raise NothingToDo("ended", None)
         self._write_note(lock, None)
+        if self._has_ended():
+            raise NothingToDo("ended", None)
         if outcome is None:
             outcome = orphan.verify(lock, self._asked_to_stop, on_start=lambda: self.say("started"))
         elapsed_s = time.monotonic() - orphan.started if orphan.started is not None else 0.0
@@ -242,10 +250,16 @@ class Supervisor:
                 self.say("started", os_problem.describe(e))
                 self._wait_startable(WRITE_AGAIN_S)
 
+    def _has_ended(self) -> bool:
+        """Whether the attempt has an exit record; under its lock, so that nobody writes one meanwhile."""
+        seen: List[bool] = []
+        self._store(lambda: seen.append(exit_record.has_exit_record(self._attempt_paths)))
+        return seen[0]
+
     def _store(
         self, write: Callable[[], None], gives_up: Callable[[], Optional[AttemptOutcome]] = lambda: None
     ) -> Optional[AttemptOutcome]:
-        """Write until the disk takes it: on a full disk the attempt waits.
+        """Write, or look, until the disk lets us: on a full disk the attempt waits.
 
         Returns:
             None once it is written; or how the attempt ends, where `gives_up` said so before.

@@ -46,7 +46,7 @@ from being_remote.pod import (
     start_gate,
     waiting_records,
 )
-from being_remote.pod.boot_identity import read_boot_identity
+from being_remote.pod.boot_identity import read_boot
 from being_remote.pod.gpus import GpuQuery
 from being_remote.pod.job_paths import JobPaths, waiting_folder
 from being_remote.pod.job_records import Record
@@ -97,7 +97,7 @@ class Waiter:
 
     def __init__(self, workdir: str, lock: int) -> None:
         self._workdir, self._lock = workdir, lock
-        self._boot = read_boot_identity(workdir)
+        self._boot = read_boot()
         self._folder = waiting_records.boot_folder(workdir, self._boot)
         self._lock_path = waiting_records.waiter_lock(workdir, self._boot)
         self._tickets = Tickets()
@@ -213,6 +213,10 @@ class Waiter:
         """Start the attempt's supervisor; it passes the gate, waits again, or fails."""
         # Records of earlier versions hold the environment themselves.
         env = waiting_records.read_environment(place) or self._read_content(place).get("env")
+        if env is None and give_up is None:  # ours is another submit's, with its tokens
+            why = f"the environment of its submit was removed; resume {place.job} gives it another"
+            self._move_behind(place, f"cannot be started: {why}")
+            return
         try:
             program_store.mend(JobPaths.of(self._workdir, place.job))
             process = start_supervisor(self._workdir, place.job, place.attempt, env=env, give_up=give_up)

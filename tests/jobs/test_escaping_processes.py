@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -276,6 +277,42 @@ def test_a_second_supervisor_ends_a_process_that_dropped_the_lock(desk: Any) -> 
     desk.submit(spec)
     wait_until((folder / "end.json").exists)
     assert not is_alive(child)
+
+
+def test_the_record_of_a_cancel_tells_of_processes_that_could_not_be_killed(
+    desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a process waits for a disk that hangs."""
+    spec, folder, child = start_dropping(desk)
+    monkeypatch.setattr(processes, "end_marked", lambda *_: False)
+    here = read_boot_identity(str(desk.workdir))
+    cancel._end_orphan(JobPaths.of(desk.workdir, spec.job), spec.job, 1, here)
+    os.kill(child, signal.SIGKILL)
+    said = json.loads((folder / "end.json").read_text())["reason"]
+    assert "some of its processes could not be killed and still run" in said
+
+
+# Starts a process of its session, says its number, and ends: its number is free for others from then on.
+LEADER = """
+import os, subprocess, sys
+os.setsid()
+child = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+print(os.getpid(), child.pid, flush=True)
+"""
+
+
+@pytest.mark.parametrize("marked", [None, ("j-1", 1), ("j-1", 2), ("another", 1)])
+def test_a_session_of_another_attempt_that_got_a_payloads_number_is_not_taken_for_the_payloads(
+    marked: tuple[str, int] | None,
+) -> None:
+    env = {processes.MARK: processes.mark_of(*marked)} if marked else {}
+    said = subprocess.run([sys.executable, "-c", LEADER], env=env, capture_output=True, check=True).stdout
+    leader, child = map(int, said.split())
+    try:
+        found = processes.find_session({"pid": leader, "start": 1}, processes.mark_of("j-1", 1))
+        assert found == ([child] if marked in (None, ("j-1", 1)) else [])
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 def test_a_cancel_keeps_an_exit_record_that_appears_while_it_ends_the_processes(

@@ -204,6 +204,7 @@ def test_a_job_that_cannot_start_is_tried_ever_more_slowly(
     keeps._failed["roman-k3x7a2bq"] = "; its supervisor ended with 1 before"
     for number, job, pause in ((7, "roman-k3x7a2bq", 4.0), (8, "other-k3x7a2bq", waiter.LOOK_S)):
         keeps._pause = 4.0
+        waiting_records.write_environment(waiting_records.WaitingAttempt(number, job, 1))
         keeps._start(waiting_records.WaitingAttempt(number, job, 1))
         assert keeps._pause == pause
 
@@ -256,6 +257,32 @@ def test_a_waiting_job_starts_in_the_environment_of_its_own_submit_which_the_vol
         desk.until(spec.job, "succeeded")
         assert (desk.folder(spec.job) / "word").read_text() == f"{word}\n"
     assert not any(path.exists() for path in kept)
+
+
+def test_a_waiting_job_whose_environment_was_removed_never_starts_in_that_of_another_submit(
+    desk, holder, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = desk.spec("sh", "-c", "echo $TOKEN > ../../../word", gpus=1)
+    monkeypatch.setenv("TOKEN", "another's")
+    desk.submit(desk.spec("true", gpus=1))  # the waiter has the environment of this one
+    monkeypatch.setenv("TOKEN", "its own")
+    desk.submit(spec)
+    (locks_folder / f"{spec.job}-1.env").unlink()
+    go(desk, holder.job)
+    wait_for(lambda: "the environment of its submit was removed" in (desk.see(spec.job).reason or ""))
+    desk.submit(spec)
+    desk.until(spec.job, "succeeded")
+    assert (desk.folder(spec.job) / "word").read_text() == "its own\n"
+
+
+def test_a_removed_environment_is_kept_again_by_the_next_submit_of_a_job_that_still_waits(
+    desk, holder, locks_folder: Path
+) -> None:
+    spec = desk.spec("true", gpus=1)
+    desk.submit(spec)
+    kept = locks_folder / f"{spec.job}-1.env"
+    kept.unlink()
+    assert desk.submit(spec).state == "waiting" and kept.exists()
 
 
 def test_who_waits_with_a_ticket_of_its_own_keeps_its_turn_among_the_records(desk, card) -> None:

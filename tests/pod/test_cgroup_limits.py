@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from being_remote.pod import cgroup_limits, cgroups
+from being_remote.pod import cgroup_limits, cgroups, memory_kills
 
 
 @pytest.fixture
@@ -53,6 +53,8 @@ NO_LIMIT_1 = "9223372036854771712"
             None,
             None,
         ),
+        # The path may lead out of what is mounted, where a service of the machine entered the container.
+        ("0::/../../system.slice/ssh\n", {"memory.max": "2048"}, 2048, None),
         ("", {}, None, None),
         ("nonsense\n0::/../../etc\n", {"memory.max": "x" * 99}, None, None),
     ],
@@ -62,6 +64,15 @@ def test_the_limits_of_a_container_are_read_from_cgroups_of_both_versions(
 ) -> None:
     write(kernel, own, files)
     assert cgroup_limits.find_limits() == {"memory_bytes": memory, "cpus": cpus}
+
+
+@pytest.mark.parametrize("own", ["0::/../../system.slice/ssh\n", "5:memory:/../docker/1f\n"])
+def test_kills_for_want_of_memory_are_counted_where_the_groups_path_leads_out_of_what_is_mounted(
+    kernel: Path, own: str
+) -> None:
+    files = {"memory.events": "oom_kill 3", "memory/memory.oom_control": "oom_kill_disable 0\noom_kill 3"}
+    write(kernel, own, files)
+    assert memory_kills.count_oom_kills() == 3
 
 
 def test_a_system_without_cgroups_has_no_limits(kernel: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from being_remote.pod import claim, processes, program_store
-from being_remote.pod.boot_identity import boot_key, mark_volume, read_boot_identity, read_volume
+from being_remote.pod.boot_identity import boot_key, mark_volume, read_boot, read_boot_identity, read_volume
 
 PROGRAMS = b"an archive"
 SHA256 = hashlib.sha256(PROGRAMS).hexdigest()
@@ -113,8 +113,8 @@ def dead_process() -> dict[str, Any]:
     return named
 
 
-def other_boot(workdir: str) -> dict[str, Any]:
-    return {**read_boot_identity(workdir), "pid_ns": 1, "init_start": 7}
+def other_boot() -> dict[str, Any]:
+    return {**read_boot(), "pid_ns": 1, "init_start": 7}
 
 
 @pytest.mark.parametrize("other_pod", [False, True])
@@ -134,7 +134,7 @@ def test_a_claim_leaves_the_staging_of_another_that_is_still_at_work(
                 before = os.listdir(tmp_path / "jobs/.in")
                 with monkeypatch.context() as there:
                     if other_pod:
-                        there.setattr(claim, "read_boot_identity", other_boot)
+                        there.setattr(claim, "read_boot", other_boot)
                         there.setattr(fcntl, "flock", lambda *_: None)
                         there.setattr(processes, "is_alive", lambda _: False)
                     assert claim_job(tmp_path, files, nonce="other") == "made"
@@ -149,13 +149,61 @@ def test_a_claim_leaves_the_staging_of_another_that_is_still_at_work(
 
 def test_what_dead_claims_of_any_job_left_is_removed(tmp_path: Path) -> None:
     incoming, dead = tmp_path / "jobs/.in", dead_process()
-    boot, elsewhere = (boot_key(read(str(tmp_path))) for read in (read_boot_identity, other_boot))
+    boot, elsewhere = boot_key(read_boot()), boot_key(other_boot())
     for name in ("a-1.n", "a-10.n"):
         (incoming / f"{name}.{boot}.{dead['pid']}.{dead['start']}" / "files").mkdir(parents=True)
     at_work = incoming / f"a-1.n.{elsewhere}.{dead['pid']}.{dead['start']}"
     at_work.mkdir()
     ask_for_nothing(tmp_path)
     assert os.listdir(incoming) == [at_work.name]
+
+
+def test_jobs_that_are_here_start_at_once_with_the_others_and_those_of_other_programs_alone(
+    tmp_path: Path,
+) -> None:
+    jobs = [{"job": f"a-{n}"} for n in range(1, 6)]
+    for asked in jobs:
+        assert claim_job(tmp_path, SPEC, **asked) == "made"
+    (tmp_path / "jobs/a-3/bundle.sha256").write_text(f"{'0' * 64}  bundle\n")
+    query = {"workdir": str(tmp_path), "programs": SHA256}
+    standing = [(asked, {"claim": "there" if n % 2 else "made"}) for n, asked in enumerate(jobs)]
+    started = [[asked["job"] for asked, _ in some] for some in claim._groups(query, standing)]
+    assert started == [["a-1", "a-2"], ["a-3"], ["a-4", "a-5"]]
+
+
+def test_where_a_boot_cannot_be_told_from_another_no_claim_counts_as_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pods of one volume whose systems hide something would else be one."""
+    boot = {**read_boot(), "boot_id": None}
+    monkeypatch.setattr(claim, "read_boot", lambda: boot)
+    dead = dead_process()
+    at_work = tmp_path / "jobs/.in" / f"a-1.n.{boot_key(boot)}.{dead['pid']}.{dead['start']}"
+    at_work.mkdir(parents=True)
+    ask_for_nothing(tmp_path)
+    assert at_work.exists()
+
+
+def test_two_first_claims_on_a_disk_without_links_leave_one_name_of_the_volume(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    rename, seen = os.rename, list[str | None]()
+
+    def other_claim_is_between(source: str, target: str) -> None:
+        if target == f"{tmp_path}/.volume" and not seen:
+            seen.append(None)
+            mark_volume(str(tmp_path))
+            seen.append(read_volume(str(tmp_path)))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "link", refuse)
+    monkeypatch.setattr(os, "rename", other_claim_is_between)
+    mark_volume(str(tmp_path))
+    assert len(seen) == 2 and seen[1] in (None, read_volume(str(tmp_path)))
+    assert read_volume(str(tmp_path)) is not None and os.listdir(tmp_path) == [".volume"]
 
 
 def test_what_claims_of_other_pods_and_of_earlier_versions_left_is_removed_after_a_day(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -217,6 +218,26 @@ def test_without_hard_links_nothing_is_overwritten_either(
     with pytest.raises(FileExistsError):
         disk_features.rename_new(os.fsencode(source), os.fsencode(target))
     assert (target.read_text(), source.read_text()) == ("new", "newer")
+
+
+def test_without_hard_links_nothing_is_put_where_the_disk_cannot_say_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    def stale(*_: object, **__: object) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("new")
+    target.write_text("there")
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "link", refuse)
+        disk.setattr(os, "lstat", stale)
+        with pytest.raises(OSError, match="Stale"):
+            disk_features.rename_new(os.fsencode(source), os.fsencode(target))
+    assert (target.read_text(), source.read_text()) == ("there", "new")
 
 
 def test_a_disk_that_refuses_is_one_line(spot: Spot) -> None:

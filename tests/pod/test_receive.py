@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import errno
+import io
 import json
 import os
 import subprocess
@@ -67,6 +69,24 @@ def test_a_stream_that_goes_on_behind_what_is_not_here_is_refused(tmp_path: Path
     done = run("take", tmp_path / "into", stream(DATA[100:], offset=100))
     assert done.returncode == 1 and b"is missing" in done.stderr
     assert not (tmp_path / "into/d").exists()
+
+
+def test_a_link_in_a_files_place_gives_its_target_no_other_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    into, mine = tmp_path / "into", tmp_path / "mine"
+    into.mkdir()
+    mine.write_text("mine")
+    before = mine.stat().st_mtime_ns
+    (into / "f").symlink_to(mine)
+    size = os.lstat(into / "f").st_size
+
+    def other_stream_was_first(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "replace", other_stream_was_first)
+    receive.take_file(os.fsencode(into), [encoded(b"f"), size, WHEN, 0o644, 0], io.BytesIO(bytes(size)))
+    assert mine.stat().st_mtime_ns == before
 
 
 def test_an_older_file_is_replaced_as_a_whole_and_a_link_is_not_written_through(tmp_path: Path) -> None:
