@@ -90,3 +90,13 @@ def test_a_name_that_no_host_can_have_writes_nothing(pod: Pod, tmp_path: Path) -
     with pytest.raises(UsageError, match="cannot be a name"):
         begin(pod, tmp_path, name="a/b")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_beside_the_person_is_found_from_an_inventory_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path, key in (("sub/inventory.yaml", tmp_path / "key.pem"), ("inventory.yaml", Path("key.pem"))):
+        report = init(Path(path), InitRequest("ssh -i key.pem root@203.0.113.10"), dry_run=True)
+        assert f"identity_file: {key}\n" in report.text
