@@ -6,6 +6,7 @@ for a wrong file names all its wrong fields. Nothing is contacted here.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import re
@@ -36,8 +37,8 @@ Entry = TypeVar("Entry")
 # What ssh, its configuration, its %-tokens and every shell take literally.
 _ADDRESS = re.compile(r"[A-Za-z0-9:][A-Za-z0-9._:-]{0,252}")
 _PASTED = re.compile(
-    r"(?:ssh://|ssh\s+)?(?:([^@\s]+)@)?(?:\[([0-9A-Fa-f:.]+)\]|([^\s:@\[\]/]+))"
-    r"(?::(\d{1,5})|\s+-p\s*(\d{1,5}))?/?"
+    r"(?:ssh://|ssh\s+)?(?:([^@\s]+)@)?(?:\[([0-9A-Fa-f:.]+)\]|([0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)"
+    r"|([^\s:@\[\]/]+))(?::(\d{1,5})|\s+-p\s*(\d{1,5}))?/?"
 )
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
 MAX_SECONDS = 86_400.0
@@ -67,15 +68,25 @@ def read_pasted_address(text: str) -> tuple[str | None, str, int | None] | None:
         ('root', '203.0.113.10', 19870)
         >>> read_pasted_address("[::1]:22")
         (None, '::1', 22)
+        >>> read_pasted_address("root@2001:db8::1 -p 22")
+        ('root', '2001:db8::1', 22)
     """
     found = _PASTED.fullmatch(text.strip())
     if found is None:
         return None
-    user, ipv6, name, port, flag = found.groups()
-    number = port or flag
-    if not is_address(ipv6 or name) or (user and not is_user(user)):
+    user, bracketed, bare, name, port, flag = found.groups()
+    address, number = bracketed or bare or name, port or flag
+    if not is_address(address) or (bare and not _is_ipv6(bare)) or (user and not is_user(user)):
         return None
-    return user, ipv6 or name, int(number) if number else None
+    return user, address, int(number) if number else None
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_user(text: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from being_remote import bounded_yaml
 from being_remote.errors import UsageError
-from being_remote.inventory import is_address, is_user
+from being_remote.inventory import is_user, read_pasted_address
 
 # The unedited example of this repository; a test compares them.
 SHIPPED_SHA256 = "67e14d059cbe111c3dfb0b07dbaef6f46b397e871b33c5f790dc60c35a582557"
@@ -55,15 +55,17 @@ def parse_login(text: str) -> PastedLogin:
     except ValueError as e:
         raise UsageError(f"{text!r} cannot be read: {e}", where="init", hint=_HINT) from e
     target, options = _split_words(words[1:] if words[:1] == ["ssh"] else words)
-    user, at, place = target.rpartition("@")
-    address, port = _split_port(place.removeprefix("ssh://"))
-    user = options.get("l", user.removeprefix("ssh://") if at else "")
-    port_text = options.get("p", port)
-    if not is_address(address) or (user and not is_user(user)):
+    pasted = read_pasted_address(target)
+    if pasted is None:
         raise UsageError(f"{target!r} is not a login", where="init", hint=_HINT)
-    if port_text is not None and not (port_text.isdecimal() and 0 < int(port_text) < 65536):
+    user, address, port = pasted
+    user = options.get("l", user)
+    if user is not None and not is_user(user):
+        raise UsageError(f"{user!r} is not a login name", where="init", hint=_HINT)
+    port_text = options.get("p", port if port is None else str(port))
+    if port_text is not None and not (re.fullmatch("[0-9]{1,5}", port_text) and 0 < int(port_text) < 65536):
         raise UsageError(f"{port_text!r} is not a port", where="init", hint=_HINT)
-    return PastedLogin(address, user or None, int(port_text) if port_text else None, options.get("i"))
+    return PastedLogin(address, user, int(port_text) if port_text else None, options.get("i"))
 
 
 def _split_words(words: list[str]) -> tuple[str, dict[str, str]]:
@@ -83,14 +85,6 @@ def _split_words(words: list[str]) -> tuple[str, dict[str, str]]:
     if len(targets) != 1:
         raise UsageError("no host is named" if not targets else f"what is {targets[1]!r}?", hint=_HINT)
     return targets[0], options
-
-
-def _split_port(place: str) -> tuple[str, str | None]:
-    """The address and the port of `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`."""
-    found = re.fullmatch(r"\[(?P<v6>[0-9A-Fa-f:.]+)\](?::(?P<p6>\d+))?|(?P<host>[^:\[\]]+):(?P<p>\d+)", place)
-    if found is None:
-        return place, None
-    return found["v6"] or found["host"], found["p6"] or found["p"]
 
 
 def new_text(name: str, login: PastedLogin, workdir: str) -> str:

@@ -125,9 +125,6 @@ class Stream(Protocol):
     def read(self, timeout_s: float) -> bytes:
         """The next bytes, as soon as there are any; b"" once the command has ended with 0.
 
-        The output needs an end mark of its own: on a shared connection the exit code overtakes the output
-        before it, which is lost if the link then breaks.
-
         Raises:
             AnswerTimeout: nothing came for `timeout_s`; reading may continue.
             ConnectionLost: the link broke, or how the command ended is unknown.
@@ -152,6 +149,21 @@ class Session(Protocol):
     @property
     def round_trips(self) -> int:
         """How many commands were sent so far."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know of the way to this host."""
+
+    @property
+    def greeting_bytes(self) -> int:
+        """How much the login printed before the last command."""
+
+    def has_sftp(self) -> bool | None:
+        """Whether the host offers the sftp subsystem, which other tools need; None for this machine.
+
+        Raises:
+            HostError: that is unknown.
+        """
 
     def run(
         self,

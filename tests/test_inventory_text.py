@@ -35,6 +35,8 @@ def parsed(text: str) -> Inventory:
         ("root@[2001:db8::1]:22", Login("2001:db8::1", "root", 22)),
         ("[::1]", Login("::1")),
         ("ssh://root@pod:22", Login("pod", "root", 22)),
+        ("ssh://root@pod:22/", Login("pod", "root", 22)),
+        ("ssh root@2001:db8::1 -p 22", Login("2001:db8::1", "root", 22)),
         ("my-alias", Login("my-alias")),
     ],
 )
@@ -52,7 +54,10 @@ def test_a_login_is_understood_as_providers_write_it(text: str, login: Login) ->
         ("ssh pod ls", "what is 'ls'"),
         ("ssh root@pod -p many", "is not a port"),
         ("root@pod:99999", "is not a port"),
+        ("root@pod:0", "is not a port"),
         ("root@pod;ls", "is not a login"),
+        ("ssh a:b", "is not a login"),
+        ("ssh -l -x pod", "is not a login name"),
         ("'", "cannot be read"),
     ],
 )

@@ -107,16 +107,16 @@ def check_hosts(
 
     def _check_open(row: HostReport, host: SshHost | LocalHost, session: Session) -> HostReport:
         try:
-            if thorough and hasattr(session, "has_sftp"):
+            if thorough:
                 row = replace(row, sftp=session.has_sftp())
             facts = probe_host(session, host, tracker=thorough, cuda=thorough)
             results = [_run(check, OpenHost(host, session, facts)) for check in checks]
             printing = _find_printing_files(session, host.python) if thorough else ()
         except (ToolMissing, CommandFailed, MalformedAnswer) as e:
             problems = (f"{e.what}: {e.hint}; nothing else could be checked",)
-            return replace(row, problems=problems, notes=_notes_of(session))
+            return replace(row, problems=problems, notes=session.notes)
         except HostError as e:  # a login that answers nothing is of no use
-            return _failed(replace(row, reachable=not isinstance(e, _NO_ANSWER)), e)
+            return _failed(replace(row, reachable=not isinstance(e, _NO_ANSWER), notes=session.notes), e)
         return replace(
             row,
             python=facts.python,
@@ -127,7 +127,7 @@ def check_hosts(
             limits=facts.limits,
             tracker=checkout_status(host, facts),
             problems=tuple(problem for result in results for problem in result.problems),
-            notes=(*_notes_of(session), *printing, *(note for result in results for note in result.notes)),
+            notes=(*session.notes, *printing, *(note for result in results for note in result.notes)),
         )
 
     return tuple(ask_all(hosts, check))
@@ -141,14 +141,9 @@ def _run(check: HostCheck, host: OpenHost) -> CheckResult:
         return CheckResult((f"{type(check).__name__}: {e.what}" + (f": {e.hint}" if e.hint else ""),))
 
 
-def _notes_of(session: Session) -> tuple[str, ...]:
-    """What the session says of the way to its host."""
-    return tuple(getattr(session, "notes", ()))
-
-
 def _find_printing_files(session: Session, python: str) -> tuple[str, ...]:
     """Which login files print, if the login does; where that cannot be told, it hides nothing else."""
-    if not getattr(session, "greeting_bytes", 0):
+    if not session.greeting_bytes:
         return ()
     try:
         return find_printing_files(session, python)

@@ -197,7 +197,7 @@ def malformed_answer(host: str, program: ProgramName, problem: str) -> Malformed
     return MalformedAnswer(
         f"malformed answer while {PROGRAMS[program].task}: {problem}",
         host=host,
-        hint="check that the host's login shell prints nothing and that its `python` is a plain Python",
+        hint=f"check that `python` of {host} in the inventory is a plain Python that prints nothing itself",
     )
 
 

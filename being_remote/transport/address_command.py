@@ -34,9 +34,9 @@ def find_address(host: SshHost) -> SshHost:
         raise _failed(host, f"ended with {done.returncode}: {quote(done.stderr)}")
     said = done.stdout[:_MAX_BYTES].decode("utf-8", "backslashreplace").strip()
     pasted = read_pasted_address(said) or read_pasted_address(" -p ".join(said.split()))
-    if pasted is None or not 0 < (pasted[2] or 22) <= 65_535:
+    user, address, port = pasted or (None, None, None)
+    if address is None or not (port is None or 0 < port <= 65_535):
         raise _failed(host, f"must print ADDRESS PORT, but printed {quote(said)}")
-    user, address, port = pasted
     return host.model_copy(update={"address": address, "port": port or host.port, "user": user or host.user})
 
 

@@ -33,6 +33,18 @@ class HostSession(ABC):
     def round_trips(self) -> int:
         return self._round_trips
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def greeting_bytes(self) -> int:
+        return 0
+
+    def has_sftp(self) -> bool | None:
+        """See `Session.has_sftp`."""
+        return None
+
     def run(
         self,
         argv: Sequence[str],

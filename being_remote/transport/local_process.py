@@ -12,11 +12,11 @@ from pathlib import Path
 from being_remote.transport.output_framing import Streams
 
 
-def start_process(words: Sequence[str]) -> subprocess.Popen[bytes]:
+def start_process(words: Sequence[str], *, stdin: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
     """Start a command of this machine in a process group of its own, in the folder where logins start."""
     return subprocess.Popen(
         list(words),
-        stdin=subprocess.PIPE,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
@@ -33,20 +33,21 @@ def end_process(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write every byte. Raises OSError."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
 def process_streams(process: subprocess.Popen[bytes]) -> Streams:
     """The streams of a command that `start_process` started."""
     assert process.stdin and process.stdout and process.stderr
     out, err, to = process.stdout, process.stderr, process.stdin
-
-    def write(data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(to.fileno(), view) :]
-
     return Streams(
         lambda: os.read(out.fileno(), 65536),
         lambda: os.read(err.fileno(), 65536),
-        write,
+        lambda data: write_all(to.fileno(), data),
         to.close,
         out.close,
         err.close,

@@ -32,12 +32,19 @@ _NOT_ALIKE = re.compile(rb"[^ -~]|['\\!]")
 _UNPACK = 'sh -c \'eval "exec $(printf %b "$1")"\' sh \''
 _MAX_COMMAND_BYTES = 100_000
 _MAX_WORD_BYTES = (128 << 10) - 1
-LONGEST_LOGIN_S = 30.0
-_LAST_ERR_S = 1.0
+LONGEST_LOGIN_S = 55.0
+LAST_ERR_S = 1.0
+_LAST_WORDS_S = 5.0  # how long a login that started no command has to end
+_MAX_GREETING = 1 << 20
+_KEPT_GREETING = 64 << 10
 
 
 class TooMuchOutput(Exception):
     """The answer is longer than the caller allowed."""
+
+
+class EndlessGreeting(TooMuchOutput):
+    """A login prints without end before the opening mark."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +127,8 @@ class MarkReader:
     """Tells a command's own stdout from what stands before and behind its marks.
 
     Attributes:
-        greeting: what came before the opening mark.
+        greeting: the beginning of what came before the opening mark.
+        greeting_bytes: how much that was.
         is_open: the opening mark was read.
         exit_code: from the closing mark; None until it was read.
 
@@ -139,18 +147,22 @@ class MarkReader:
         self._unfinished = re.compile(re.escape(mark) + rb"\d{0,3}")
         self._held = b""
         self.greeting = b""
+        self.greeting_bytes = 0
         self.is_open = False
         self.exit_code: int | None = None
 
     def feed(self, data: bytes) -> bytes:
-        """Take what was read next; returns what of it is the command's own."""
+        """Take what was read next; returns what of it is the command's own.
+
+        Raises:
+            EndlessGreeting: too much came before the opening mark.
+        """
         if self.exit_code is not None:
             return b""
         if not self.is_open:
-            self.greeting, found, data = (self.greeting + data).partition(self._mark)
-            if not found:
+            data = self._skip_greeting(data)
+            if not self.is_open:
                 return b""
-            self.is_open = True
         data, self._held = self._held + data, b""
         closing = self._closing.search(data) if self._mark in data else None  # `in` is several times as fast
         if closing is not None:
@@ -158,6 +170,19 @@ class MarkReader:
             return data[: closing.start()]
         whole = self._whole(data)
         data, self._held = data[:whole], data[whole:]
+        return data
+
+    def _skip_greeting(self, data: bytes) -> bytes:
+        """Look for the opening mark; returns what follows it."""
+        looked = len(self._held)  # the end of the greeting so far, where the mark may have begun
+        before, found, data = (self._held + data).partition(self._mark)
+        self.greeting_bytes += len(before) - looked
+        kept = min(self.greeting_bytes, _KEPT_GREETING)
+        self.greeting = (self.greeting + before[looked:])[:kept]
+        if self.greeting_bytes > _MAX_GREETING:
+            raise EndlessGreeting
+        self.is_open = bool(found)
+        self._held = b"" if found else before[max(0, len(before) - len(self._mark) + 1) :]
         return data
 
     def _whole(self, data: bytes) -> int:
@@ -177,19 +202,21 @@ class CommandAnswer:
 
     Attributes:
         exit_code: None without the closing mark.
-        greeting: what its login printed before.
+        greeting: the beginning of what its login printed before.
+        greeting_bytes: how much that was.
         listens: the opening mark came.
         was_fed: and it was sent its input.
-        given_up: it was sent the end of its input instead, so it did not run.
+        given_up_s: it was sent the end of its input instead, after so long, so it did not run.
     """
 
     out: bytearray = field(default_factory=bytearray)
     err: bytearray = field(default_factory=bytearray)
     exit_code: int | None = None
     greeting: bytes = b""
+    greeting_bytes: int = 0
     listens: bool = False
     was_fed: bool = False
-    given_up: bool = False
+    given_up_s: float | None = None
 
 
 def exchange(
@@ -197,12 +224,13 @@ def exchange(
 ) -> CommandAnswer:
     """Read both streams to their closing marks, or their ends, and send the input once the command listens.
 
-    A command that does not listen for half the time, or for `LONGEST_LOGIN_S`, is sent nothing but the end of
-    its input. The caller must stop the command in any case; that ends the threads here.
+    A command that does not listen until shortly before the time is up, or for `LONGEST_LOGIN_S`, is sent
+    nothing but the end of its input. The caller must stop the command in any case; that ends the threads
+    here.
 
     Raises:
         TimeoutError: the answer was not whole in time.
-        TooMuchOutput: more than `limit` bytes arrived.
+        TooMuchOutput: more than `limit` bytes of it arrived; EndlessGreeting: or of what came before it.
     """
     # One thread a stream: reading one to its end first would block a command that fills the other.
     chunks: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
@@ -256,32 +284,33 @@ class _Conversation:
         self, chunks: queue.SimpleQueue[tuple[str, bytes]], *, limit: int, timeout_s: float
     ) -> CommandAnswer:
         """Read to the end; see `exchange`."""
-        started, size = time.monotonic(), 0
+        started = time.monotonic()
         deadline = started + timeout_s
-        give_up = started + min(timeout_s / 2, LONGEST_LOGIN_S)
+        login_s = min(max(timeout_s / 2, timeout_s - _LAST_WORDS_S), LONGEST_LOGIN_S)
+        give_up = started + login_s
         while self._open:
             until = give_up if self._waits_for_mark else deadline
             try:
                 name, data = chunks.get(timeout=max(0.0, until - time.monotonic()))
             except queue.Empty:
                 if self._waits_for_mark:
-                    self._waits_for_mark, self._answer.given_up = False, True
+                    self._waits_for_mark, self._answer.given_up_s = False, login_s
                     self._orders.put(None)
                     continue
                 if "out" in self._open:
                     raise TimeoutError from None
                 break
-            size += len(data)
-            if size > limit:
-                raise TooMuchOutput
             if name == "err":
                 self._take_err(data)
             else:
                 self._take_out(data)
                 if "out" not in self._open:  # what is left of stderr is on its way
-                    deadline = min(deadline, time.monotonic() + _LAST_ERR_S)
+                    deadline = min(deadline, time.monotonic() + LAST_ERR_S)
+            if len(self._answer.out) + len(self._answer.err) > limit:
+                raise TooMuchOutput
         reader, answer = self._reader, self._answer
-        answer.exit_code, answer.greeting, answer.listens = reader.exit_code, reader.greeting, reader.is_open
+        answer.exit_code, answer.listens = reader.exit_code, reader.is_open
+        answer.greeting, answer.greeting_bytes = reader.greeting, reader.greeting_bytes
         return answer
 
     def _take_out(self, data: bytes) -> None:
@@ -301,6 +330,8 @@ class _Conversation:
             self._waits_for_mark = False
 
     def _take_err(self, data: bytes) -> None:
+        if "err" not in self._open:  # what a login left running says is no part of the answer
+            return
         err = self._answer.err
         before = max(0, len(err) - len(self._mark))
         err += data

@@ -10,22 +10,20 @@ import atexit
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from being_remote.errors import AnswerTimeout, CommandFailed, ConnectionLost, HostError, ToolMissing
 from being_remote.foreign_text import quote
 from being_remote.pod_client.refusal import find_error
 from being_remote.session import Result
-from being_remote.transport.output_framing import GO, MarkedCommand, MarkReader
+from being_remote.transport.local_process import end_process, start_process, write_all
+from being_remote.transport.output_framing import GO, EndlessGreeting, MarkedCommand, MarkReader
 from being_remote.transport.rsync_process import StderrHead
 
 _CHUNK = 64 << 10
-_MAX_GREETING = 1 << 20
 
 
 class ProcessStream:
@@ -40,15 +38,7 @@ class ProcessStream:
     ) -> None:
         self._host, self._name, self._stdin = host, name, stdin
         self._reader, self._is_over = MarkReader(command.mark), False
-        self._process = subprocess.Popen(
-            list(words),
-            stdin=subprocess.DEVNULL if stdin == b"" else subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=Path.home(),  # where a session over SSH starts, too
-            start_new_session=True,  # Ctrl-C is ours to answer
-        )
+        self._process = start_process(words, stdin=subprocess.DEVNULL if stdin == b"" else subprocess.PIPE)
         assert self._process.stdout and self._process.stderr
         self._out = self._process.stdout
         self._stderr = StderrHead(self._process.stderr, command.mark)
@@ -68,7 +58,7 @@ class ProcessStream:
 
         Raises:
             AnswerTimeout: it does not listen for so long.
-            HostError: it ended.
+            HostError: it ended before; `read` says why it ended after.
         """
         deadline = time.monotonic() + timeout_s
         while not self._reader.is_open:
@@ -76,7 +66,8 @@ class ProcessStream:
             if self._is_over:
                 self._require_good_end()
         assert self._process.stdin
-        os.write(self._process.stdin.fileno(), GO)
+        with contextlib.suppress(BrokenPipeError):
+            write_all(self._process.stdin.fileno(), GO)
         return self._process.stdin.fileno()
 
     def close_input(self) -> None:
@@ -87,10 +78,7 @@ class ProcessStream:
     def close(self) -> None:
         """See `Stream.close`."""
         atexit.unregister(self.close)
-        if self._process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        end_process(self._process)
         self._out.close()
         if self._process.stdin and not (self._stdin and self._reader.is_open):  # its feeder closes it
             self._process.stdin.close()
@@ -107,20 +95,19 @@ class ProcessStream:
         if not select.select([self._out], [], [], left_s)[0]:
             raise AnswerTimeout(f"{self._name!r} printed nothing for {timeout_s:g} s", host=self._host)
         data, was_open = os.read(self._out.fileno(), _CHUNK), self._reader.is_open
-        own = self._reader.feed(data)
+        try:
+            own = self._reader.feed(data)
+        except EndlessGreeting as e:
+            raise HostError("its login shell prints without end", host=self._host) from e
         self._is_over = not data or self._reader.exit_code is not None
         if self._reader.is_open and not was_open and self._stdin:
             threading.Thread(target=self._feed, args=(GO + self._stdin,), daemon=True).start()
-        if len(self._reader.greeting) > _MAX_GREETING:
-            raise HostError("its login shell prints without end", host=self._host)
         return own
 
     def _feed(self, data: bytes) -> None:
         assert self._process.stdin
-        view = memoryview(data)
         with contextlib.suppress(OSError), self._process.stdin as stdin:  # it need not read all
-            while view:
-                view = view[os.write(stdin.fileno(), view) :]
+            write_all(stdin.fileno(), data)
 
     def _require_good_end(self) -> None:
         """Return if the command ended well; raise what its end means otherwise."""

@@ -19,6 +19,8 @@ from being_remote.transport.local_process import end_process, process_streams, s
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import MarkedCommand, Streams, quote_words
 
+_FAILED = 255  # ssh's own code, also of a broken link
+
 
 class NotSent(ConnectionLost):
     """The link broke before the request left: sending it again is always safe."""
@@ -30,7 +32,8 @@ class StartedCommand:
 
     Attributes:
         stop: ends it here; on the host it ends when it next writes.
-        has_ended: whether it ended by itself, rather than the link; asked after both streams did.
+        has_ended: whether it is known to have ended by itself, rather than the link; asked after both streams
+            ended, and waits a moment.
     """
 
     streams: Streams
@@ -45,7 +48,7 @@ class RequestWay(Protocol):
         """Start a command; `name` is for messages. Raises HostError; NotSent if it did not start."""
 
     def has_sftp(self) -> bool:
-        """Whether the host offers the sftp subsystem. Raises HostError."""
+        """Whether the host offers the sftp subsystem. Raises HostError where that is unknown."""
 
 
 class FabricRequests:
@@ -65,14 +68,44 @@ class FabricRequests:
     def start(self, command: MarkedCommand, name: str) -> StartedCommand:
         # Not Connection.run: it reports a lost link as exit code -1, reads with quadratic cost, and
         # writes stdin byte by byte with a pause after each.
+        line = quote_words(command.argv)
+        channel = self._send(self._connection.transport(), lambda channel: channel.exec_command(line), name)
+
+        def stop() -> None:
+            # Closing sends a message, which blocks while the peer is frozen: not in this thread.
+            threading.Thread(target=_close, args=(channel,), daemon=True).start()
+
+        def has_ended() -> bool:
+            # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
+            return channel.status_event.wait(1.0) and channel.recv_exit_status() >= 0
+
+        return StartedCommand(_channel_streams(channel), stop, has_ended)
+
+    def has_sftp(self) -> bool:
         transport = self._connection.transport()
+        try:
+            channel = self._send(transport, lambda channel: channel.invoke_subsystem("sftp"), "sftp")
+        except NotSent:
+            raise
+        except ConnectionLost as e:
+            # Paramiko reports a refusal as a closed channel, and an end of the link as EOFError or OSError.
+            if isinstance(e.__cause__, paramiko.SSHException) and transport.is_active():
+                return False
+            raise
+        _close(channel)
+        return True
+
+    def _send(
+        self, transport: paramiko.Transport, request: Callable[[paramiko.Channel], None], name: str
+    ) -> paramiko.Channel:
+        """Make a request on a channel of its own. Raises ConnectionLost; NotSent if it did not leave."""
         sent = False
         try:
             with _dropped_after(transport, self._timeout_s):
                 channel = transport.open_session(timeout=self._timeout_s)
                 self._count()
                 sent = True
-                channel.exec_command(quote_words(command.argv))
+                request(channel)
         except paramiko.ChannelException as e:
             raise NotSent(f"refused another session for {name!r}: {quote(str(e))}", host=self._host) from e
         except ssh_errors.CONNECTING as e:
@@ -82,30 +115,7 @@ class FabricRequests:
                 host=self._host,
                 hint="whether it was carried out is unknown" if sent else "nothing was sent; run it again",
             ) from e
-
-        def stop() -> None:
-            # Closing sends a message, which blocks while the peer is frozen: not in this thread.
-            threading.Thread(target=_close, args=(channel,), daemon=True).start()
-
-        def has_ended() -> bool:
-            # Both streams ended, so sshd's own exit code follows at once, unless the link broke.
-            channel.status_event.wait(1.0)
-            return bool(channel.recv_exit_status() >= 0)
-
-        return StartedCommand(_channel_streams(channel), stop, has_ended)
-
-    def has_sftp(self) -> bool:
-        transport = self._connection.transport()
-        try:
-            with _dropped_after(transport, self._timeout_s):
-                channel = transport.open_session(timeout=self._timeout_s)
-                channel.invoke_subsystem("sftp")
-                channel.close()
-        except paramiko.SSHException as e:
-            if not transport.is_active():
-                raise ConnectionLost("the link broke while sftp was requested", host=self._host) from e
-            return False
-        return True
+        return channel
 
 
 class OpenSshRequests:
@@ -123,23 +133,33 @@ class OpenSshRequests:
         process = start_process([*self._ssh.shell, "-T", "--", self._ssh.target, quote_words(command.argv)])
 
         def has_ended() -> bool:
-            # ssh's own 255 is also the code of a broken link.
             with contextlib.suppress(subprocess.TimeoutExpired):
-                return process.wait(timeout=1.0) != 255
+                return process.wait(timeout=1.0) != _FAILED
             return False
 
         return StartedCommand(process_streams(process), lambda: end_process(process), has_ended)
 
     def has_sftp(self) -> bool:
         self._share()
-        words = [*self._ssh.shell, "-s", "-T", "--", self._ssh.target, "sftp"]
-        try:
-            asked = subprocess.run(
-                words, stdin=subprocess.DEVNULL, capture_output=True, timeout=2 * self._timeout_s, check=False
-            )
-        except subprocess.TimeoutExpired as e:
-            raise AnswerTimeout("no answer to a request for sftp", host=self._host) from e
-        return asked.returncode != 255
+        # Over a shared connection ssh keeps quiet about a refusal, so the same is asked over one of its own.
+        for way in ([], ["-oControlPath=none"]):
+            words = [*self._ssh.shell, *way, "-s", "-T", "--", self._ssh.target, "sftp"]
+            try:
+                asked = subprocess.run(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=2 * self._timeout_s,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired as e:
+                raise AnswerTimeout("no answer to a request for sftp", host=self._host) from e
+            if asked.returncode != _FAILED:
+                return True
+            if b"subsystem request failed" in asked.stderr:
+                return False
+        what = f"the link broke while sftp was requested: {quote(asked.stderr)}"
+        raise ConnectionLost(what, host=self._host)
 
 
 def _channel_streams(channel: paramiko.Channel) -> Streams:

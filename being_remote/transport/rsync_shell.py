@@ -14,12 +14,16 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from being_remote.transport.local_process import write_all
 from being_remote.transport.output_framing import (
     GO,
+    LAST_ERR_S,
     LONGEST_LOGIN_S,
+    EndlessGreeting,
     MarkedCommand,
     MarkReader,
     frame_command,
@@ -28,7 +32,7 @@ from being_remote.transport.output_framing import (
 
 _CHUNK = 256 << 10
 _LOST = 255  # ssh's own code
-_LAST_ERR_S = 1.0
+_FAILED = 70  # no code of rsync's own, so it is not taken for a lost link
 # Without the current folder, where anybody's modules may lie.
 _START = "import sys; sys.path[:1] = [sys.argv.pop(1)]; from {module} import main; main(sys.argv[1:])"
 
@@ -62,6 +66,12 @@ def main(argv: Sequence[str]) -> None:
         pass  # rsync ended
     except OSError as e:
         os.write(2, f"rsync's remote shell: {e}\n".encode(errors="replace"))
+    except EndlessGreeting:
+        os.write(2, b"the login prints without end\n")
+        code = _FAILED
+    except Exception:  # noqa: BLE001 - a mistake of ours, which is printed whole
+        os.write(2, traceback.format_exc().encode(errors="replace"))
+        code = _FAILED
     finally:
         process.kill()
         os._exit(code)  # its threads may wait for what never comes
@@ -81,9 +91,9 @@ def _relay(process: subprocess.Popen[bytes], command: MarkedCommand) -> int:
 
     def feed() -> None:
         with contextlib.suppress(BrokenPipeError):
-            _write(to, GO)
+            write_all(to, GO)
             while data := os.read(0, _CHUNK):
-                _write(to, data)
+                write_all(to, data)
         os.close(to)
 
     _start(give_up)
@@ -92,8 +102,8 @@ def _relay(process: subprocess.Popen[bytes], command: MarkedCommand) -> int:
         if reader.is_open and not listens.is_set():
             listens.set()
             _start(feed)
-        _write(1, own)
-    errors.join(_LAST_ERR_S)
+        write_all(1, own)
+    errors.join(LAST_ERR_S)
     return _LOST if reader.exit_code is None else reader.exit_code
 
 
@@ -101,23 +111,17 @@ def _relay_errors(err: int, mark: bytes) -> None:
     held = b""
     while data := os.read(err, _CHUNK):
         held, found, _ = (held + data).partition(mark)
-        # No mark is cut in two by what is kept back: a whole one is shorter.
         ready = len(held) if found else held.rfind(mark[:1])
-        ready = len(held) if ready < 0 else ready
-        _write(2, held[:ready])
+        if ready < 0 or len(held) - ready >= len(mark):  # no mark has begun: its first byte is in it once
+            ready = len(held)
+        write_all(2, held[:ready])
         held = held[ready:]
         if found:
             return
-    _write(2, held)
+    write_all(2, held)
 
 
 def _start(target: Callable[..., None], *args: object) -> threading.Thread:
     thread = threading.Thread(target=target, args=args, daemon=True)
     thread.start()
     return thread
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

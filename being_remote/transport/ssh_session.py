@@ -43,6 +43,7 @@ from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.output_framing import (
     CommandAnswer,
     CommandInput,
+    EndlessGreeting,
     TooMuchOutput,
     exchange,
     frame_command,
@@ -50,7 +51,13 @@ from being_remote.transport.output_framing import (
 )
 from being_remote.transport.process_stream import ProcessStream
 from being_remote.transport.refused_logins import refused_login
-from being_remote.transport.requests import FabricRequests, NotSent, OpenSshRequests, RequestWay
+from being_remote.transport.requests import (
+    FabricRequests,
+    NotSent,
+    OpenSshRequests,
+    RequestWay,
+    StartedCommand,
+)
 from being_remote.transport.rsync_process import Garbled
 from being_remote.transport.ssh_config import Hop, resolve
 
@@ -63,9 +70,6 @@ class SshSession(HostSession):
 
     One connection, which is made again if it broke between two requests; at most eight commands on it
     at a time, further ones wait.
-
-    Attributes:
-        greeting_bytes: how much the login printed before the last command.
     """
 
     def __init__(self, host: SshHost, hops: Sequence[Hop], keys: Sequence[tuple[HostKey, ...]]) -> None:
@@ -77,7 +81,7 @@ class SshSession(HostSession):
         self._requests: RequestWay = FabricRequests(
             self._connection, host.name, host.connect_timeout_s, self._count
         )
-        self._way_note, self.greeting_bytes = "", 0
+        self._way_note, self._greeting_bytes = "", 0
 
     @classmethod
     def open(cls, host: SshHost, inventory: Inventory, *, remember: bool = True) -> SshSession:
@@ -126,16 +130,19 @@ class SshSession(HostSession):
         return self._retrying()(self._push, request, on_progress)
 
     @property
+    def greeting_bytes(self) -> int:
+        return self._greeting_bytes
+
+    @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of the way to this host."""
-        size = self.greeting_bytes
+        size = self._greeting_bytes
         greets = (
             f"the login prints {size} bytes before each command: skipped here, but other tools may fail on it"
         )
         return tuple(filter(None, (self._way_note, greets if size else "")))
 
     def has_sftp(self) -> bool:
-        """Whether the host offers the sftp subsystem, which other tools need."""
+        """See `Session.has_sftp`."""
         return self._requests.has_sftp()
 
     def close(self) -> None:
@@ -164,15 +171,17 @@ class SshSession(HostSession):
             try:
                 left_s = max(0.0, started + timeout_s - time.monotonic())
                 answer = exchange(started_command.streams, given, command.mark, limit=limit, timeout_s=left_s)
-                self.greeting_bytes = len(answer.greeting)
+                self._greeting_bytes = answer.greeting_bytes
                 if answer.exit_code is None:
-                    raise self._unfinished(answer, argv[0], has_ended=started_command.has_ended())
+                    raise self._unfinished(answer, argv[0], given, started_command)
             except TimeoutError as e:
                 raise AnswerTimeout(
                     f"no answer to {argv[0]!r} within {timeout_s:g} s; whether it was carried out is unknown",
                     host=self.host,
                     hint="check the host; answer_timeout_s in the inventory sets how long to wait",
                 ) from e
+            except EndlessGreeting as e:
+                raise HostError("its login shell prints without end", host=self.host) from e
             except TooMuchOutput as e:
                 raise HostError(
                     f"{argv[0]!r} answered more than {limit} bytes; the rest was not read", host=self.host
@@ -184,10 +193,13 @@ class SshSession(HostSession):
         seconds = time.monotonic() - started
         return Result(self.host, argv, answer.exit_code, bytes(answer.out), bytes(answer.err), seconds)
 
-    def _unfinished(self, answer: CommandAnswer, name: str, *, has_ended: bool) -> HostError:
+    def _unfinished(
+        self, answer: CommandAnswer, name: str, given: CommandInput, command: StartedCommand
+    ) -> HostError:
         """The error of a command without its closing mark."""
-        if has_ended and (answer.given_up or not answer.listens):
-            return refused_login(answer, host=self.host, user=self._hops[-1].user)
+        if (answer.given_up_s is not None or not answer.listens) and command.has_ended():
+            user, has_input = self._hops[-1].user, not given.is_empty
+            return refused_login(answer, host=self.host, user=user, has_input=has_input)
         return ConnectionLost(
             f"the link broke while {name!r} ran; whether it was carried out is unknown",
             host=self.host,
@@ -256,10 +268,7 @@ class SshSession(HostSession):
                 raise e from None
 
     def _take_openssh(self, why: str) -> None:
-        attempt = retrying(
-            self.host, again=lambda e: type(e) is Unreachable, total_s=self._host.connect_timeout_s / 2
-        )
-        attempt(self._open_shared)
+        self._open_shared()
         self._requests = OpenSshRequests(self._ssh, self.host, self._host.connect_timeout_s, self._share)
         self._way_note = f"requests go through the system's ssh, not through Fabric: {why}"
 
@@ -269,6 +278,13 @@ class SshSession(HostSession):
         self._count()
 
     def _open_shared(self) -> None:
+        """Open that connection; as with Fabric's, a host that cannot be reached is tried again."""
+        attempt = retrying(
+            self.host, again=lambda e: type(e) is Unreachable, total_s=self._host.connect_timeout_s / 2
+        )
+        attempt(self._open_shared_once)
+
+    def _open_shared_once(self) -> None:
         message = self._ssh.share()
         if message:
             if ssh_errors.is_about_host_keys(message):

@@ -307,7 +307,7 @@ class _IncomingStream:
             parts, available = [self._have[self._at :]], len(self._have) - self._at
             while available < size:
                 data = self._read_some()
-                if not data:  # an exit code of 0 may overtake the output: see `Stream.read`
+                if not data:  # the program ended with 0 before its answer was whole
                     raise self._lost("the stream broke off")
                 parts.append(data)
                 available += len(data)

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -103,7 +103,9 @@ def _send_all(
     on_progress: OnProgress,
 ) -> int:
     """Send the program and the files; returns the bytes of the files."""
-    pipe, sent = _TimedPipe(stream.open_input(_STALL_S), pace), 0
+    with _silence_breaks_off():
+        descriptor = stream.open_input(_STALL_S)
+    pipe, sent = _TimedPipe(descriptor, pace), 0
     with contextlib.suppress(BrokenPipeError):  # it ended; why is read next
         pipe.write(program_stdin("receive"))
         for file, offset in missing:
@@ -113,9 +115,16 @@ def _send_all(
 
 
 def _wait_for_end(stream: ProcessStream) -> None:
-    try:
+    with _silence_breaks_off():
         while stream.read(_STALL_S):
             pass
+
+
+@contextlib.contextmanager
+def _silence_breaks_off() -> Iterator[None]:
+    """Turn the AnswerTimeout of a stream into a TimeoutError, as of a pipe that takes nothing."""
+    try:
+        yield
     except AnswerTimeout as e:
         raise TimeoutError(e.what) from e
 

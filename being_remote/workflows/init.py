@@ -92,7 +92,7 @@ def init(
     Raises:
         UsageError: no login, a name that is taken, or an inventory of the user's without `add`.
     """
-    login = inventory_text.parse_login(wanted.login)
+    login = _with_whole_path(inventory_text.parse_login(wanted.login), path)
     if wanted.fingerprint is not None:
         normalize_fingerprint(wanted.fingerprint)  # refused before anything is written
     before = _read(path)
@@ -116,6 +116,14 @@ def init(
         return report
     say(f"wrote {', '.join(wrote)}" if wrote else f"{path} is as it should be")
     return _check(report, inventory, wanted.fingerprint, confirm)
+
+
+def _with_whole_path(login: inventory_text.PastedLogin, inventory: Path) -> inventory_text.PastedLogin:
+    """The login with a path of its key that means the same from the inventory's folder."""
+    key = login.identity_file
+    if key is None or key.startswith("~") or inventory.parent.resolve() == Path.cwd():
+        return login
+    return replace(login, identity_file=os.path.abspath(key))
 
 
 def _read(path: Path) -> str | None:

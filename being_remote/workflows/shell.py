@@ -6,6 +6,7 @@ import subprocess
 
 from being_remote.errors import HostError, UsageError
 from being_remote.inventory import Inventory, LocalHost
+from being_remote.transport.connection import Connection
 from being_remote.transport.host_keys import KnownHosts, trusted_keys
 from being_remote.transport.openssh import OpenSsh
 from being_remote.transport.ssh_config import resolve
@@ -21,22 +22,18 @@ def open_shell(inventory: Inventory, name: str | None) -> int:
 
     Raises:
         UsageError: the host is this machine.
-        HostError: no key of the host is trusted yet; or ssh could not log in, and has printed why.
+        HostKeyUnknown: no key of the host, or of one on the way, is trusted yet.
+        HostError: ssh could not log in, and has printed why.
     """
     host = inventory.the_host(name)
     if isinstance(host, LocalHost):
         raise UsageError(f"{host.name!r} is this machine", where=str(inventory.path))
     hops = resolve(host, inventory)
     keys = trusted_keys(hops, host, inventory.path, KnownHosts(inventory.state), remember=True)
-    for hop, trusted in zip(hops, keys, strict=True):
-        if not trusted:
-            raise HostError(
-                f"no host key of {hop.address} is trusted yet",
-                host=host.name,
-                hint=f"being-remote trust --host {host.name}",
-            )
     ssh = OpenSsh(hops, keys, connect_timeout_s=host.connect_timeout_s)
     try:
+        if not all(keys):
+            Connection(host, hops, keys, ssh).require_trusted_hops(len(hops))
         code = subprocess.run([*ssh.shell, "--", ssh.target], check=False).returncode
     finally:
         ssh.close()

@@ -11,9 +11,10 @@ import pytest
 
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostKeyChanged, Unreachable
-from being_remote.inventory import Inventory
+from being_remote.inventory import Inventory, SshHost
 from being_remote.inventory_trust import runnable_parts
 from being_remote.transport import open_session
+from being_remote.transport.address_command import find_address
 from being_remote.workflows.trust import trust
 
 MakeInventory = Callable[..., Inventory]
@@ -49,7 +50,16 @@ def test_a_pod_that_moved_is_found_and_its_key_is_still_checked(
 
 
 @pytest.mark.parametrize(
-    "said", ["", "no pod of that name", "203.0.113.10 99999", "-oProxyCommand=x 22", "a b c"]
+    "said",
+    [
+        "",
+        "no pod of that name",
+        "203.0.113.10 99999",
+        "203.0.113.10 0",
+        "a:b 22",
+        "-oProxyCommand=x 22",
+        "a b c",
+    ],
 )
 def test_what_is_no_address_is_said_and_nothing_is_contacted(
     said: str, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
@@ -61,6 +71,23 @@ def test_what_is_no_address_is_said_and_nothing_is_contacted(
     (tmp_path / "said").unlink()
     with pytest.raises(Unreachable, match="ended with 1"):
         open_session(inventory.host("My_pod"), inventory)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("2001:db8::1 19870", ("2001:db8::1", 19870, "root")),
+        ("2001:db8::1", ("2001:db8::1", 22, "root")),
+        ("ssh me@2001:db8::1 -p 19870", ("2001:db8::1", 19870, "me")),
+        ("203.0.113.10", ("203.0.113.10", 22, "root")),
+    ],
+)
+def test_what_an_address_command_leaves_out_is_as_the_inventory_says(
+    said: str, expected: tuple[str, int, str]
+) -> None:
+    entry = {"name": "pod", "address": "pod", "port": 22, "user": "root", "workdir": "/w"}
+    found = find_address(SshHost.model_validate({**entry, "address_command": ["echo", said]}))
+    assert (found.address, found.port, found.user) == expected
 
 
 def test_an_address_command_is_a_program_that_the_user_is_asked_about(

@@ -184,6 +184,29 @@ def test_a_pod_that_takes_a_push_by_drips_ends_it(
         stream_upload.push(push, here(), sys.executable, start, no_progress)
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        'exec 0<&-; printf %s "$0"; echo gone >&2',  # it ends before it is told to start
+        "sleep 60",  # it never listens
+    ],
+)
+def test_an_upload_whose_stream_breaks_before_its_first_byte_is_a_lost_link(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_upload, "_STALL_S", 0.2)
+    put(tmp_path / "near", {b"f": b"x"})
+
+    def start(_: object) -> ProcessStream:
+        command = frame_command(["true"], has_input=True)
+        words = ["sh", "-c", script, command.mark.decode()]
+        return ProcessStream(words, command, stdin=None, host="pod", name="receive")
+
+    push = Push(tmp_path / "near", (b"f",), PurePosixPath(tmp_path / "there"), 1)
+    with pytest.raises(ConnectionLost):
+        stream_upload.push(push, here(), sys.executable, start, no_progress)
+
+
 def test_what_is_fast_enough_in_each_window_continues_and_a_drip_after_a_fast_start_does_not(
     slowest: Callable[[int, float], None],
 ) -> None:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 
 import pytest
 
-from being_remote.transport.output_framing import MarkReader, quote_words
+from being_remote.transport.output_framing import (
+    CommandInput,
+    EndlessGreeting,
+    MarkReader,
+    Streams,
+    exchange,
+    quote_words,
+)
 
 
 def read(*chunks: bytes) -> tuple[bytes, int | None]:
@@ -38,6 +46,47 @@ def test_what_follows_the_closing_mark_is_not_the_commands() -> None:
 
 def test_what_only_begins_like_a_mark_is_the_commands_own() -> None:
     assert read(b"MARKoM", b"AR", b"xMARK9", b"99MARKS:MARK3:") == (b"oMARxMARK999MARKS:", 3)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_of_a_greeting_the_beginning_is_kept_and_all_of_it_counted(size: int) -> None:
+    greeting, mark = bytes(range(97, 123)) * 8000, b"\x1e" + b"0" * 32
+    for cut in (1, 32, 33, 40, 5000):
+        reader = MarkReader(mark)
+        whole = greeting[:size] + mark + b"out" + mark + b"0:"
+        start = max(0, size - 50)
+        chunks = [whole[:start], *(whole[at : at + cut] for at in range(start, len(whole), cut))]
+        assert b"".join(map(reader.feed, chunks)) == b"out" and reader.exit_code == 0
+        assert reader.greeting_bytes == size and reader.greeting == greeting[: min(size, 1 << 16)]
+
+
+def test_a_greeting_without_end_is_refused_before_it_fills_the_memory() -> None:
+    reader = MarkReader(b"MARK")
+    with pytest.raises(EndlessGreeting):
+        for _ in range(17):
+            reader.feed(b"x" * 65_536)
+    assert len(reader.greeting) == 65_536
+
+
+def test_what_follows_the_closing_mark_of_stderr_is_not_the_commands() -> None:
+    later_was_read = threading.Event()
+    out, err = iter((b"MARKout", b"MARK0:")), iter((b"errMARK", b"later"))
+
+    def read_out() -> bytes:
+        data = next(out, b"")
+        if data == b"MARK0:":
+            later_was_read.wait(10)
+        return data
+
+    def read_err() -> bytes:
+        data = next(err, b"")
+        if not data:
+            later_was_read.set()
+        return data
+
+    streams = Streams(read_out, read_err, lambda data: None, lambda: None)
+    answer = exchange(streams, CommandInput(), b"MARK", limit=100, timeout_s=10)
+    assert (answer.out, answer.err, answer.exit_code) == (b"out", b"err", 0)
 
 
 def test_words_travel_as_one_line_of_what_all_shells_read_alike() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from file_trees import put
 
 from being_remote.demo.pod import Pod, start_pod
-from being_remote.errors import LoginRefused
+from being_remote.errors import HostError, LoginRefused
 from being_remote.inventory import Inventory
-from being_remote.session import Pull, Push, Session
-from being_remote.transport import open_session
+from being_remote.pod_client.login_files import find_printing_files
+from being_remote.session import Pull, Push, Result, Session
+from being_remote.transport import open_session, output_framing
 from being_remote.workflows.doctor import doctor
 from being_remote.workflows.hosts import hosts
 
@@ -92,7 +95,9 @@ def test_a_command_whose_login_reads_to_the_end_of_its_input_is_not_started(
     ran = tmp_path / "ran"
     with (
         opened(make_inventory, own_pod, "cat > /dev/null\n", answer_timeout_s=2.0) as session,
-        pytest.raises(LoginRefused, match="something reads what is sent"),
+        pytest.raises(
+            LoginRefused, match="within 1 s: a login file is slow, or reads what is sent; nothing was"
+        ),
     ):
         session.run(["sh", "-c", f"cat > {ran}"], stdin=b"precious")
     assert not ran.exists()
@@ -158,6 +163,38 @@ def test_each_kind_of_login_that_runs_no_commands_is_named_with_its_own_next_ste
     assert then in caught.value.hint
 
 
+def test_a_login_that_takes_more_than_half_the_time_of_an_answer_is_waited_for(
+    own_pod: Pod, make_inventory: MakeInventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output_framing, "_LAST_WORDS_S", 0.2)
+    with opened(make_inventory, own_pod, "sleep 1.6\n", answer_timeout_s=3.0) as session:
+        assert session.run(["cat"], stdin=b"x").stdout == b"x"
+
+
+def test_whether_a_command_without_input_ran_is_unknown_where_its_login_shows_nothing(
+    own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    with (
+        opened(make_inventory, own_pod, "exec > /dev/null 2>&1\n") as session,
+        pytest.raises(LoginRefused, match="whether the command ran is unknown"),
+    ):
+        session.run(["touch", str(tmp_path / "ran")])
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_login_that_prints_without_end_is_named_and_a_long_greeting_is_no_part_of_an_answer(
+    own_pod: Pod, make_inventory: MakeInventory
+) -> None:
+    with opened(make_inventory, own_pod, "yes\n") as session:
+        with pytest.raises(HostError, match="its login shell prints without end"):
+            session.run(["true"])
+        with pytest.raises(HostError, match="its login shell prints without end"):
+            read_all(session, ["true"], b"")
+    with opened(make_inventory, own_pod, "yes | head -c 200000\n") as session:
+        assert session.run(["echo", "x"], max_output_bytes=100).stdout == b"x\n"
+        assert session.greeting_bytes == 200_000
+
+
 @pytest.mark.parametrize("rc", ["echo Welcome to your GPU pod\n", READS_A_LINE, LEAVES_A_PROCESS])
 def test_rsync_works_although_a_login_file_prints_reads_or_leaves_a_process(
     rc: str, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
@@ -204,3 +241,37 @@ def test_doctor_names_the_login_file_that_prints_and_a_host_that_answers_nothing
     rc.write_text("exit 1\n")
     report = hosts(inventory)
     assert not report.hosts[0].reachable and report.hosts[0].error and report.exit_code == 4
+
+
+def test_a_host_that_answers_nothing_keeps_the_notes_on_the_way_to_it(
+    own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
+) -> None:
+    (own_pod.client_key.with_name("home") / ".bashrc").write_text("exit 1\n")
+    config = tmp_path / "ssh_config"
+    config.write_text("Host *\n  BindAddress 127.0.0.1\n")
+    row = doctor(make_inventory({"pod": own_pod}, ssh_config=str(config))).hosts[1]
+    assert row.error_class == "LoginRefused"
+    assert any("go through the system's ssh" in note for note in row.notes)
+
+
+@pytest.mark.parametrize(
+    ("path", "guarded"),
+    [
+        ("/root/.bashrc", True),
+        ("/etc/bash.bashrc", True),
+        ("/root/.zshenv", True),
+        ("/root/.config/fish/config.fish", False),
+        ("/root/.tcshrc", False),
+        ("/root/.ssh/rc", False),
+    ],
+)
+def test_the_line_that_ends_a_login_file_is_advised_only_where_its_shell_understands_it(
+    path: str, guarded: bool
+) -> None:
+    said = json.dumps({"files": [[path, 24]]}).encode()
+    session: Any = SimpleNamespace(
+        host="pod", run=lambda argv, **_: Result("pod", tuple(argv), 0, said, b"", 0.0)
+    )
+    (note,) = find_printing_files(session, "python3")
+    assert note.startswith(f"{path!r} prints 24 bytes at each login: let it print only in a terminal")
+    assert ("case $-" in note) == guarded

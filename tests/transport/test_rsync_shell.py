@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
-from being_remote.transport import rsync_shell
+from being_remote.transport import rsync_process, rsync_shell
 
 # Stands for ssh: the host's shell runs the one line that ssh was given.
 SSH = """#!/bin/sh
@@ -32,3 +34,32 @@ def test_the_hosts_complaint_arrives_after_rsync_told_its_shell_that_it_gives_up
         go.write_text("go\n")
         assert b"disk quota exceeded" in shell.stderr.read()
         assert shell.wait(timeout=10) == 11
+
+
+def test_a_message_that_begins_like_a_mark_is_shown_before_the_next_one_comes(tmp_path: Path) -> None:
+    ssh, go = tmp_path / "ssh", tmp_path / "go"
+    ssh.write_text(SSH)
+    ssh.chmod(0o755)
+    os.mkfifo(go)
+    words = f"printf '\\036the disk of this pod will be read-only soon' >&2; read go < {go}"
+    command = ["sh", "-c", rsync_shell.script([str(ssh)]), "sh", "--", "pod", "sh", "-c", words]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as shell:
+        assert shell.stderr
+        came = select.select([shell.stderr], [], [], 5)[0]
+        go.write_text("go\n")
+        assert came and b"read-only soon" in shell.stderr.read()
+
+
+def test_a_mistake_of_ours_in_rsyncs_shell_is_printed_and_is_no_lost_link() -> None:
+    code = (
+        "from being_remote.transport import rsync_shell\n"
+        "rsync_shell.MarkReader = None\n"
+        "rsync_shell.main(['true', '--', 'pod', 'rsync'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert b"Traceback" in done.stderr and b"TypeError" in done.stderr
+    assert done.returncode not in {0, *rsync_process._LINK, *rsync_process._WORDS}

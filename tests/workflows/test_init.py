@@ -104,3 +104,13 @@ def test_ctrl_c_at_the_question_is_not_taken_for_an_unreachable_host(pod: Pod, t
 
     with pytest.raises(Interrupted):
         begin(pod, tmp_path, fingerprint=None, confirm=interrupt)
+
+
+def test_a_key_beside_the_person_is_found_from_an_inventory_in_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for path, key in (("sub/inventory.yaml", tmp_path / "key.pem"), ("inventory.yaml", Path("key.pem"))):
+        report = init(Path(path), InitRequest("ssh -i key.pem root@203.0.113.10"), dry_run=True)
+        assert f"identity_file: {key}\n" in report.text
