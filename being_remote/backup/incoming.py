@@ -89,6 +89,13 @@ class IncomingFolder:
             return None
         return stat_plain(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
 
+    def take(self, offer: RemoteFile, file: Path) -> None:
+        """Move a file of this disk to where the offered one arrives."""
+        place = self.file(offer)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file, place)
+        self._empty = False
+
     def note_fetching(self, wanted: Sequence[RemoteFile]) -> None:
         """Write down what is about to be fetched, for `keep_arrived`."""
         note_expected(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from being_remote.backup.history import History
 from being_remote.backup.incoming import IncomingFolder, note_contents, remove_note
+from being_remote.backup.known_versions import place_known
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import ReconcileResult, Replacement, settle
 from being_remote.disk import no_space
@@ -64,6 +65,17 @@ class Arrival:
     replaced: Replacement | None = None
     left_out: tuple[QuarantinedFile, ...] = ()
 
+    def followed_by(self, later: Arrival) -> Arrival:
+        """Both as one."""
+        return Arrival(
+            later.manifest,
+            self.got.followed_by(later.got),
+            (*self.quarantined, *later.quarantined),
+            self.new_run or later.new_run,
+            self.replaced or later.replaced,
+            (*self.left_out, *later.left_out),
+        )
+
 
 def download_changed(
     session: Session,
@@ -85,6 +97,8 @@ def download_changed(
         return Arrival(_commit_confirmed(target, host).manifest)
     folder = IncomingFolder(history, host, target.live.files if target.live is not None else {})
     folder.drop_halves(planned.wanted)  # before anything is left out for want of their room
+    if target.live is not None and target.live.why == "restored":
+        place_known(history, folder, planned.wanted)
     room = folder.share_room(planned.wanted)
     if not room.fit:
         if is_nearly_full(history.root):

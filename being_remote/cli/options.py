@@ -34,6 +34,10 @@ DryRunOpt = Annotated[bool, flag("--dry-run", "change nothing, local or remote; 
 ActorOpt = Annotated[
     str | None, option("ACTOR", "default: the inventory's only actor", complete=complete_actor)
 ]
+ActorsOpt = Annotated[
+    list[str] | None,
+    option("ACTOR", "repeatable; default: the only one of the inventory", complete=complete_actor),
+]
 HostOpt = Annotated[str | None, option("HOST", "default: the inventory's only host", complete=complete_host)]
 HostsOpt = Annotated[
     list[str] | None, option("HOST", "repeatable; default: all hosts", complete=complete_host)

@@ -78,6 +78,7 @@ class Out:
         self._inventory, self._trust_inventory = inventory, trust_inventory
         self.followed_job: str | None = None
         self._status = ""
+        self._above_bars: Callable[[str], None] | None = None
 
     def __enter__(self) -> Out:
         if self._verbose:
@@ -181,6 +182,9 @@ class Out:
 
     def note(self, text: str) -> None:
         """Print one line for people on stderr."""
+        if self._above_bars is not None:
+            self._above_bars(printable(text))
+            return
         with self._without_status():
             say(printable(text))
 
@@ -212,8 +216,11 @@ class Out:
             return
         from being_remote.cli.progress import bars
 
-        with bars() as on_progress:
-            yield on_progress
+        with bars() as (on_progress, self._above_bars):
+            try:
+                yield on_progress
+            finally:
+                self._above_bars = None
 
 
 def _ask(question: str) -> bool:

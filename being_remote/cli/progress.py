@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -36,10 +36,11 @@ class _Amount(ProgressColumn):
 
 
 @contextmanager
-def bars() -> Iterator[OnProgress]:
+def bars() -> Iterator[tuple[OnProgress, Callable[[str], None]]]:
     """Show one bar for each thing that reports, and remove them at the end.
 
-    Drawing starts with the first report, because bars would hide a question.
+    Drawing starts with the first report, because bars would hide a question. The second function prints a
+    line above them.
     """
     tasks: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), _Amount(), TimeRemainingColumn())
@@ -54,6 +55,6 @@ def bars() -> Iterator[OnProgress]:
         shown.update(tasks[progress.what], completed=progress.done, total=progress.total)
 
     try:
-        yield on_progress
+        yield on_progress, lambda text: shown.console.print(Text(text), soft_wrap=True)
     finally:
         shown.stop()

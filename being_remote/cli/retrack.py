@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 from being_remote.cli.command import command
-from being_remote.cli.completion import complete_actor, complete_host, complete_preset, complete_recipe
+from being_remote.cli.completion import complete_host, complete_preset, complete_recipe
 from being_remote.cli.options import (
+    ActorsOpt,
     DryRunOpt,
     FollowOpt,
     HostOpt,
@@ -19,10 +20,6 @@ from being_remote.cli.options import (
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 
-ActorsOpt = Annotated[
-    list[str] | None,
-    option("ACTOR", "repeatable; default: the only one of the inventory", complete=complete_actor),
-]
 RecipeOpt = Annotated[
     str,
     option("NAME", "metrical-tracker or command; default: metrical-tracker", complete=complete_recipe),

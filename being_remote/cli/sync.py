@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from being_remote.cli.command import command
-from being_remote.cli.completion import complete_kind
+from being_remote.cli.completion import complete_host, complete_kind
 from being_remote.cli.options import (
-    ActorOpt,
+    ActorsOpt,
     DryRunOpt,
-    HostOpt,
     flag,
     option,
     parse_duration,
@@ -24,8 +23,11 @@ from being_remote.local_lock import AT_ONCE, LockRequest
 @command
 def sync(
     out: Out,
-    actor: ActorOpt = None,
-    host: HostOpt = None,
+    actor: ActorsOpt = None,
+    host: Annotated[
+        list[str] | None,
+        option("HOST", "repeatable; default: the only one of the inventory", complete=complete_host),
+    ] = None,
     only: Annotated[
         list[str] | None,
         option(
@@ -68,11 +70,11 @@ def sync(
         raise UsageError("--dry-run holds no lock: leave out --wait and --break-lock", where="sync")
     snapshot_options = {"--list": list_all, "--restore": restore is not None, "--prune": prune is not None}
     if any(snapshot_options.values()):
-        others = {"--host": host is not None, "--only": bool(only), "--verify": verify, "--watch": watch}
+        others = {"--host": bool(host), "--only": bool(only), "--verify": verify, "--watch": watch}
         if list_all:
             others |= {"--wait": wait is not None, "--break-lock": break_lock}
         _refuse_several(snapshot_options, {**others, "--every": every is not None})
-        _manage_snapshots(out, actor, restore, prune, force, dry_run, lock)
+        _manage_snapshots(out, _single(actor, "--actor"), restore, prune, force, dry_run, lock)
     elif watch or every is not None:
         out.follows = True
         if not watch:
@@ -84,24 +86,35 @@ def sync(
             raise UsageError("--watch waits for the backup by itself", where="sync")
         from being_remote.cli.sync_tables import run_watch
 
-        run_watch(out, out.inventory(), actor, host, only or (), every_s)
+        only_actor, only_host = _single(actor, "--actor"), _single(host, "--host")
+        run_watch(out, out.inventory(), only_actor, only_host, only or (), every_s)
     else:
-        from being_remote.cli.sync_tables import show_sync
-        from being_remote.workflows import sync as workflow
+        from being_remote.cli.sync_tables import show_sync, show_syncs
+        from being_remote.workflows.sync import sync as sync_one
+        from being_remote.workflows.sync import sync_each
 
         inventory = out.inventory()
+        several = len({*(actor or ())}) > 1 or len({*(host or ())}) > 1
         with out.progress() as on_progress:
-            report = workflow.sync(
-                inventory,
-                actor=actor,
-                host=host,
-                only=only or (),
-                dry_run=dry_run,
-                verify=verify,
-                on_progress=on_progress,
-                lock=lock,
-            )
-        out.finish(report, show_sync)
+            more: Any = {"only": only or (), "dry_run": dry_run, "verify": verify, "lock": lock}
+            more |= {"on_progress": on_progress, "say": out.note}
+            if several:
+                syncs = sync_each(inventory, actor or (), host or (), **more)
+            else:
+                one = sync_one(inventory, actor=_single(actor), host=_single(host), **more)
+        if several:
+            out.finish(syncs, show_syncs)
+        else:
+            out.finish(one, show_sync)
+
+
+def _single(names: list[str] | None, name: str = "") -> str | None:
+    """The one that is named; None for none. Raises UsageError for several."""
+    several = dict.fromkeys(names or ())
+    if len(several) > 1:
+        hint = "only a sync itself takes several"
+        raise UsageError(f"{len(several)} are named: {', '.join(several)}", where=name, hint=hint)
+    return next(iter(several), None)
 
 
 def _manage_snapshots(

@@ -17,7 +17,7 @@ from being_remote.sync.sync_report import SyncReport
 from being_remote.sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
 from being_remote.wording import count_noun, size_words
 from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
-from being_remote.workflows.sync import watch
+from being_remote.workflows.sync import SyncsReport, watch
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -74,6 +74,16 @@ def show_sync(console: Console, report: SyncReport) -> None:
             console,
             f"  next: sync again once the file is complete on {report.host}; an older local copy stays",
         )
+
+
+def show_syncs(console: Console, report: SyncsReport) -> None:
+    """One after the other, and at last what failed."""
+    for one in report.syncs:
+        show_sync(console, one)
+    for failed in report.failed:
+        prose(console, f"failed: {failed.actor} from {failed.host}: {first_line(failed.error)}", "red")
+        if failed.next is not None:
+            line(console, f"  next: {failed.next}")
 
 
 def run_watch(

@@ -33,9 +33,10 @@ from being_remote.wording import list_some
 # So many files of one folder are listed; logs, which any program may write, are the least precious.
 MOST_FILES = 200_000
 MOST_LOGS = 20_000
-# What is downloaded together: frames, box, identity and settings; landmarks; pictures and meshes; logs.
-_WAVES = {"kpt": 1, "meshes": 2, "crops": 2, "logs": 3}
-_NOT_PRECIOUS = ("meshes", "crops", "logs")
+# What is downloaded together: frames, box, identity and settings; landmarks; pictures and meshes; the video;
+# logs.
+_WAVES = {"kpt": 1, "meshes": 2, "crops": 2, "sources": 3, "logs": 4}
+FIRST_WAVES = (0, 1)
 _NOT_PRECIOUS = ("meshes", "crops", "logs")
 # What a backup on the host replaces when the tracker's own output is missing.
 _FALLBACK = ("checkpoints", "bbox")
@@ -101,14 +102,7 @@ def ask_for_listing(task: ActorSync, session: Session, *, unless: str | None = N
         UsageError: the inventory names no folder to look in.
         HostError: no answer.
     """
-    queries = folder_queries(task)
-    if not queries:
-        raise UsageError(
-            "the host has no tracker, and the actor no host_backups: no folder to list",
-            where=session.host,
-            hint="add `tracker: {root: ...}` to the host in the inventory",
-        )
-    return ask_listing(session, task.host.python, queries, unless=unless)
+    return ask_listing(session, task.host.python, require_folders(task), unless=unless)
 
 
 def is_as_listed(task: ActorSync, session: Session, found: ActorListing) -> bool:
@@ -118,6 +112,18 @@ def is_as_listed(task: ActorSync, session: Session, found: ActorListing) -> bool
         HostError: no answer.
     """
     return digest_of(ask_for_listing(task, session, unless=found.digest)) == found.digest
+
+
+def require_folders(task: ActorSync) -> list[FolderQuery]:
+    """`folder_queries(task)`. Raises UsageError where there are none."""
+    queries = folder_queries(task)
+    if not queries:
+        raise UsageError(
+            "the host has no tracker, and the actor no host_backups: no folder to list",
+            where=task.host.name,
+            hint="add `tracker: {root: ...}` to the host in the inventory",
+        )
+    return queries
 
 
 def folder_queries(task: ActorSync) -> list[FolderQuery]:

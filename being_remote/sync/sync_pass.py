@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from being_remote.backup.incoming import keep_arrived
 from being_remote.backup.live_tree import scan
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_changed
+from being_remote.backup.prune import merge_snapshots
 from being_remote.backup.reconcile import ReconcileResult, settle
 from being_remote.backup.verification import Inspection, VerifyResult, inspect, scrub
 from being_remote.durable_files import NamedPaths
@@ -27,6 +28,7 @@ from being_remote.pod_client.listing import ListingAnswer, digest_of
 from being_remote.session import OnProgress, Session, no_progress
 from being_remote.sync.last_pass import recall_last_pass, remember_last_pass
 from being_remote.sync.remote_files import (
+    FIRST_WAVES,
     ActorListing,
     ActorSync,
     ask_for_listing,
@@ -46,12 +48,16 @@ from being_remote.sync.sync_report import (
     report_plan,
     summarize_listing,
 )
+from being_remote.tracker.layout import FRAME_SUFFIX, KINDS
 from being_remote.transfer.checked_files import Judge, StoredFile, find_fault
 from being_remote.transfer.download_plan import DownloadPlan, plan_download
 from being_remote.transfer.hash_comparison import Arrivals, HashQueries, ask_hashes
 from being_remote.transfer.known_hashes import load_known_hashes, save_known_hashes, split_digests
 from being_remote.transfer.quarantine import quarantine_of
-from being_remote.wording import examples_of
+from being_remote.wording import count_noun, examples_of, size_words
+
+# Meshes, pictures and logs of so many bytes are downloaded apart, once the frames are safe.
+LONG_BYTES = 64 << 20
 
 
 def tracker_judge() -> Judge:
@@ -92,6 +98,7 @@ class SyncPass:
         this_machine: a session of this machine, which looks at the live tree while the host answers.
         verify: read every byte again on both sides and compare; corrupt files here are repaired.
         partial: not all kinds are asked for, so another run must not be mixed with the rest.
+        say: told once the frames are safe, where the rest takes long.
     """
 
     task: ActorSync
@@ -101,6 +108,7 @@ class SyncPass:
     verify: bool = False
     partial: bool = False
     on_progress: OnProgress = no_progress
+    say: Callable[[str], object] = lambda _: None
 
     def run(self, found: ActorListing | None = None) -> SyncReport:
         """Download what the host has. `found` is its listing, if it was just made.
@@ -164,13 +172,28 @@ class SyncPass:
         return _PassPlan(replace(found, offers=()), summary, replace(learned, offers=()), planned)
 
     def _download(self, planned: _PassPlan, live: Manifest | None) -> tuple[Arrival, Mapping[str, str]]:
-        """Download what is planned, and say which frames arrived with another camera."""
-        cameras: dict[str, str] = {}
+        """Download what is planned, and say which frames arrived with another camera.
 
+        Where the rest takes long, what cannot be made again becomes a snapshot of its own first.
+        """
+        cameras: dict[str, str] = {}
+        parts = split_plan(planned.planned)
+        arrival = self._download_part(planned, parts[0], live, cameras)
+        for part in parts[1:]:
+            safe = arrival.manifest
+            self.say(_describe_safe(safe, part))
+            arrival = arrival.followed_by(self._download_part(planned, _after(part, safe), safe, cameras))
+            if safe is not live and safe is not None and arrival.manifest is not None:
+                merge_snapshots(self.history, safe, arrival.manifest)
+        return arrival, cameras
+
+    def _download_part(
+        self, planned: _PassPlan, part: DownloadPlan, live: Manifest | None, cameras: dict[str, str]
+    ) -> Arrival:
         def is_new_run(arrived: Mapping[str, Path]) -> str | None:
             if live is not None:
                 cameras.update(changed_cameras(arrived, _live_files(self.task, live), live.number))
-            still = NamedPaths(planned.planned.unchanged, lambda path: self.task.root / path)
+            still = NamedPaths(part.unchanged, lambda path: self.task.root / path)
             why = other_run(arrived, _live_files(self.task, live), still)
             if why is not None and self.partial:
                 raise InconsistentData(
@@ -189,8 +212,7 @@ class SyncPass:
             lambda: is_as_listed(self.task, self.session, found),
             found.clock_ns,
         )
-        arrival = download_changed(self.session, target, planned.planned, queries, self.on_progress)
-        return arrival, cameras
+        return download_changed(self.session, target, part, queries, self.on_progress)
 
     def _remember_hashes(self, learned: HashKnowledge, got: Arrivals) -> None:
         """Keep what is known of the host's bytes; of the kinds that were not asked for, what was known."""
@@ -228,6 +250,30 @@ class SyncPass:
             replaced=arrival.replaced or settled.replaced,
             method=got.method,
         )
+
+
+def split_plan(planned: DownloadPlan) -> tuple[DownloadPlan, ...]:
+    """What cannot be made again and the rest, where that takes long; else the plan as it is."""
+    first = tuple(offer for offer in planned.wanted if offer.origin.wave in FIRST_WAVES)
+    rest = tuple(offer for offer in planned.wanted if offer.origin.wave not in FIRST_WAVES)
+    if not first or sum(offer.bytes for offer in rest) < LONG_BYTES:
+        return (planned,)
+    return replace(planned, wanted=first), replace(planned, wanted=rest)
+
+
+def _after(rest: DownloadPlan, safe: Manifest | None) -> DownloadPlan:
+    """The rest of a plan once `safe` is live: what came before it is unchanged now."""
+    return replace(rest, unchanged=tuple(safe.files) if safe is not None else ())
+
+
+def _describe_safe(safe: Manifest | None, rest: DownloadPlan) -> str:
+    kinds = ", ".join(KINDS[rank] for rank in sorted({offer.origin.rank for offer in rest.wanted}))
+    follow = f"{kinds} follow ({size_words(rest.wanted_bytes)}); Ctrl-C leaves them to the next sync"
+    if safe is None:
+        return follow
+    frames = sum(path.endswith(FRAME_SUFFIX) for path in safe.files)
+    what = count_noun(frames, "frame") if frames else count_noun(len(safe.files), "file")
+    return f"safe in snapshot {safe.number}: {what}; {follow}"
 
 
 def plan_files(

@@ -133,6 +133,23 @@ class Arrivals:
         """Files that the host is writing just now."""
         return (*self.being_written, *(offer.path for offer, rests in self.differing if not rests))
 
+    def followed_by(self, later: Arrivals) -> Arrivals:
+        """Both as one, once the good files of both are in their place."""
+        return Arrivals(
+            torn=[*self.torn, *later.torn],
+            differing=[*self.differing, *later.differing],
+            being_written=[*self.being_written, *later.being_written],
+            missing=[*self.missing, *later.missing],
+            facts=self.facts + later.facts,
+            certain=self.certain + later.certain,
+            compared=self.compared + later.compared,
+            transferred_files=self.transferred_files + later.transferred_files,
+            transferred_bytes=self.transferred_bytes + later.transferred_bytes,
+            methods=self.methods | later.methods,
+            transfer_s=self.transfer_s + later.transfer_s,
+            check_s=self.check_s + later.check_s,
+        )
+
     def forget_good(self) -> None:
         """Free the memory of the good files, once they are in their place."""
         self.sent, self.good, self.good_offers = {}, {}, []

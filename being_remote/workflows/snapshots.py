@@ -152,7 +152,7 @@ def restore_snapshot(
         dry_run=dry_run,
         warnings=(
             # A restore does not change the host's own files.
-            f"the next sync, or a --watch that runs now, downloads what {host or 'the host'} has otherwise"
+            f"the next sync, or a --watch that runs now, brings back what {host or 'the host'} has otherwise"
             " and makes it live; this snapshot stays in the history",
         ),
         quarantined=tuple(map(quarantine_row, refused)),

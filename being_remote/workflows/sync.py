@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from being_remote.backup.history import History
 from being_remote.durable_files import room_on_disk
-from being_remote.errors import HostError, UsageError
+from being_remote.errors import BeingRemoteError, HostError, Interrupted, UsageError
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.local_lock import AT_ONCE, LockRequest
 from being_remote.session import OnProgress, Session, no_progress
-from being_remote.sync.remote_files import ActorSync, list_actor_files
+from being_remote.sync.remote_files import ActorSync, list_actor_files, require_folders
 from being_remote.sync.sync_pass import SyncPass, preview_sync, repair_backup, report_without_host
 from being_remote.sync.sync_report import SyncReport
 from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch, WatchReport
@@ -30,6 +31,7 @@ def sync(
     dry_run: bool = False,
     verify: bool = False,
     on_progress: OnProgress = no_progress,
+    say: Callable[[str], object] = lambda _: None,
     lock: LockRequest = AT_ONCE,
 ) -> SyncReport:
     """Download an actor's files from a host into its backup.
@@ -41,6 +43,7 @@ def sync(
         dry_run: look at both sides and write nothing.
         verify: read every byte again on both sides, of all snapshots here, and compare; what differs is
             downloaded, what is corrupt is repaired. The local part is done without the host, too.
+        say: told once the frames are safe, where the rest takes long.
         lock: how long to wait for another command that holds the backup.
 
     Raises:
@@ -75,11 +78,92 @@ def sync(
                 found = list_actor_files(task, session)  # an actor without files gets no backup folder
                 stack.enter_context(history.lock(lock))
             this_machine = stack.enter_context(_open_this_machine(inventory))
-            one = SyncPass(task, session, this_machine, history, verify, bool(only), on_progress)
+            one = SyncPass(task, session, this_machine, history, verify, bool(only), on_progress, say)
             report = one.run(found)
             if (weakness := describe_weakness(history.root)) is not None:
                 report = replace(report, warnings=(*report.warnings, weakness))
         return replace(report, seconds=time.monotonic() - started, round_trips=session.round_trips)
+
+
+@dataclass(frozen=True)
+class FailedSync:
+    """An actor's files on a host that could not be downloaded, and why; `next`: what to do."""
+
+    host: str
+    actor: str
+    error: str
+    error_class: str
+    next: str | None
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class SyncsReport:
+    """What syncs of several actors or hosts did, in the order of the names."""
+
+    syncs: tuple[SyncReport, ...]
+    failed: tuple[FailedSync, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Of all 4 first, and 6 last. An actor that one of the hosts has is found."""
+        found = {report.actor for report in self.syncs}
+        failed = {f.exit_code for f in self.failed if f.exit_code != 3 or f.actor not in found}
+        codes = failed | {report.exit_code for report in self.syncs}
+        return next((code for code in (4, *sorted(failed - {6}), 6) if code in codes), 0)
+
+
+def sync_each(
+    inventory: Inventory,
+    actors: Sequence[str],
+    hosts: Sequence[str],
+    *,
+    only: Sequence[str] = (),
+    dry_run: bool = False,
+    verify: bool = False,
+    on_progress: OnProgress = no_progress,
+    say: Callable[[str], object] = lambda _: None,
+    lock: LockRequest = AT_ONCE,
+) -> SyncsReport:
+    """Download the files of several actors from several hosts, one after the other; see `sync`.
+
+    What fails stops none of the others.
+
+    Raises:
+        UsageError: unknown names or kinds, or a host without tracker; nothing was downloaded.
+    """
+    pairs = [
+        (inventory.the_actor(actor).name, inventory.the_host(host).name)
+        for actor in dict.fromkeys(actors or (None,))
+        for host in dict.fromkeys(hosts or (None,))
+    ]
+    for actor, host in pairs:
+        require_folders(choose_files(inventory, actor, host, only))
+    done, failed = list[SyncReport](), list[FailedSync]()
+    for actor, host in pairs:
+        try:
+            report = sync(
+                inventory,
+                actor=actor,
+                host=host,
+                only=only,
+                dry_run=dry_run,
+                verify=verify,
+                on_progress=on_progress,
+                say=functools.partial(_say_of, say, actor),
+                lock=lock,
+            )
+        except Interrupted:
+            raise
+        except BeingRemoteError as e:
+            failed.append(FailedSync(host, actor, e.what, type(e).__name__, e.hint or None, e.exit_code))
+        else:
+            done.append(report)
+    return SyncsReport(tuple(done), tuple(failed))
+
+
+def _say_of(say: Callable[[str], object], actor: str, text: str) -> None:
+    say(f"{actor}: {text}")
 
 
 def watch(

@@ -57,7 +57,7 @@ def test_an_option_that_takes_one_value_is_refused_when_it_is_given_twice(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     options = single_options()
-    assert ("retrack", "--host") in options and ("sync", "--host") in options and len(options) > 40
+    assert ("retrack", "--host") in options and ("recover", "--actor") in options and len(options) > 40
     for command, option in options:
         with pytest.raises(SystemExit) as ended:
             main([command, option, "1", f"{option}=2", "--json"])
@@ -66,9 +66,9 @@ def test_an_option_that_takes_one_value_is_refused_when_it_is_given_twice(
         assert f"{option} is given 2 times" in said["error"]["what"], (command, option)
 
 
-def test_a_host_that_is_given_twice_is_refused_by_both_programs(program: Program, inventory: Path) -> None:
-    done = program("sync", "--host", "pod", "--host", "other")
-    assert done.returncode == 2 and "--host is given 2 times" in done.stderr
+def test_an_actor_that_is_given_twice_is_refused_by_both_programs(program: Program, inventory: Path) -> None:
+    done = program("find-bbox", "--actor", "a", "--actor", "b")
+    assert done.returncode == 2 and "--actor is given 2 times" in done.stderr
     both = program("hosts", "--host", "pod", "--host", "nobody")
     assert both.returncode == 2 and "nobody" in both.stderr  # this one takes several
 

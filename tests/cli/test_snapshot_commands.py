@@ -71,7 +71,7 @@ def test_a_dry_run_of_a_restore_prints_its_changes(folder: Path, capsys: pytest.
     assert exit_code("--restore=0", "--dry-run") == 0
     said = capsys.readouterr().out
     assert "would restore it: 0 added, 0 changed, 2 removed" in said
-    assert "a --watch that runs now, downloads what pod has otherwise" in " ".join(said.split())
+    assert "a --watch that runs now, brings back what pod has otherwise" in " ".join(said.split())
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_run_that_another_one_replaced_is_listed_restored_and_undone(
     done = restore_snapshot(here.inventory, 0)
     assert (done.restored, done.snapshot, done.before, done.exit_code) == (0, 2, 1, 0)
     assert here.frames() == old
-    assert "downloads what here has otherwise" in done.warnings[0]
+    assert "brings back what here has otherwise" in done.warnings[0]
     assert {p.stat().st_nlink for p in here.root.rglob("*") if p.is_file()} == {1}
 
     assert restore_snapshot(here.inventory, 1).snapshot == 3
@@ -78,6 +78,7 @@ def test_a_sync_after_a_restore_makes_the_hosts_run_live_says_so_and_keeps_the_r
     restore_snapshot(here.inventory, 0)
     report = sync(here.inventory)
     assert here.frames() == new and report.snapshot == 3
+    assert report.transferred_files == 0  # the history holds what the host has
     (said,) = [w for w in report.warnings if "restored" in w]
     assert "snapshot 2, restored from 0, was replaced" in said and "--restore 2" in said
     assert not [w for w in sync(here.inventory).warnings if "restored" in w]

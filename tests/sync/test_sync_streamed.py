@@ -21,6 +21,7 @@ from being_remote.transfer import hash_comparison
 from being_remote.transfer.quarantine import quarantine_of
 from being_remote.transport import stream_download
 from being_remote.transport.ssh_session import SshSession
+from being_remote.workflows.snapshots import restore_snapshot
 
 MakeInventory = Callable[..., Inventory]
 NOTES = "output/demo/logs"
@@ -171,3 +172,24 @@ def test_frames_box_and_identity_arrive_before_landmarks_and_these_before_crops_
     ]
     assert landmarks and others
     assert max(map(order.index, last)) < min(landmarks) and max(landmarks) < min(others)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_sync_after_a_restore_takes_from_the_host_only_what_the_history_lost(
+    homes: Homes, damaged: bool
+) -> None:
+    notes = sorted((homes.tracker / NOTES).iterdir())
+    homes.sync()
+    for note in notes:
+        note.write_text(f"later {note.name}")
+    at_rest(homes)
+    homes.sync()
+    later = homes.live()
+    restore_snapshot(homes.inventory, 0)
+    assert homes.live() != later
+    if damaged:
+        newest = homes.history.read(1).files[f"run/logs/{notes[0].name}"]
+        homes.history.object(newest.sha256).write_bytes(b"x" * newest.bytes)
+    report = homes.sync()
+    assert homes.live() == later and report.exit_code == 0
+    assert report.transferred_files == int(damaged)
