@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,18 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pod, Path]]
     with start_pod(folder / "pod") as pod:
         entry = {**pod.inventory_entry(), "python": str(python)}
         (folder / "inventory.yaml").write_text(
-            json.dumps({"hosts": {"slow": entry}, "actors": {"demo": {}}, "search_roots": []})
+            json.dumps(
+                {
+                    "hosts": {"slow": {**entry, "tracker": {"root": "/tracker"}}},
+                    "actors": {"demo": {}},
+                    "search_roots": [],
+                    "backups": str(folder / "backups"),
+                    "state": str(folder / "state"),
+                }
+            )
         )
+        trust = [BEING_REMOTE, "trust", "--host", "slow", "--yes"]
+        subprocess.run(trust, cwd=folder, check=True, stdout=subprocess.DEVNULL)
         yield pod, folder
 
 
@@ -85,27 +95,43 @@ def wait_for(what: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("command", ["find-bbox", "hosts", "doctor", "sync"])
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=str
-)
-def test_a_command_that_waits_for_a_host_ends_at_once_and_leaves_nothing(
-    number: signal.Signals, code: int, command: str, slow: tuple[Pod, Path]
-) -> None:
-    _, folder = slow
+def interrupt(folder: Path, words: Sequence[str], number: signal.Signals) -> tuple[int, bytes, bytes]:
+    """The exit code and the output of a command that is stopped while it waits for the host's answer."""
     (folder / "asked").unlink(missing_ok=True)
-    subprocess.run(
-        [BEING_REMOTE, "trust", "--host", "slow", "--yes"], cwd=folder, check=True, stdout=subprocess.DEVNULL
-    )
     process = subprocess.Popen(
-        [BEING_REMOTE, command, "--json"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [BEING_REMOTE, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     # The folder too: an earlier test's command may ask late, when this one has not begun.
     wait_for(lambda: (folder / "asked").exists() and session_folders(process))
     process.send_signal(number)
     out, err = process.communicate(timeout=10)
-    assert process.returncode == code and b"Traceback" not in err
     assert session_folders(process) == []
+    return process.returncode, out, err
+
+
+OF_A_JOB = [[command, "last"] for command in ("logs", "pull", "resume", "forget")]
+RUN = ["run", "--force", "--host", "slow", "--", "true"]
+
+
+# Once a command waits, all of them end by the same lines of code: three stand for the other two signals.
+WAITING = [["find-bbox"], ["sync"], ["jobs"]]
+ENDED = [(words, number) for words in WAITING for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+ENDED += [
+    (words, signal.SIGINT) for words in (["hosts"], ["doctor"], ["retrack"], ["safe-to-stop"], RUN, *OF_A_JOB)
+]
+
+
+@pytest.mark.parametrize(("words", "number"), ENDED, ids=lambda v: v[0] if isinstance(v, list) else v.name)
+def test_a_command_that_waits_for_a_host_ends_at_once_and_leaves_nothing(
+    words: list[str], number: signal.Signals, slow: tuple[Pod, Path]
+) -> None:
+    _, folder = slow
+    command = words[0]
+    if words in OF_A_JOB and not list(folder.rglob("ledger.sqlite")):
+        interrupt(folder, RUN, signal.SIGINT)
+    code, out, err = interrupt(folder, [command, "--json", *words[1:]], number)
+    assert code == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}[number]
+    assert b"Traceback" not in err
     if number == signal.SIGINT:
         document = json.loads(out)
         assert document["exit_code"] == 130
@@ -171,7 +197,8 @@ def test_signals_after_a_command_are_as_they_were_before_it() -> None:
 
 
 def test_ctrl_c_at_the_question_trusts_nothing_and_is_130(slow: tuple[Pod, Path], tmp_path: Path) -> None:
-    (tmp_path / "inventory.yaml").write_text((slow[1] / "inventory.yaml").read_text())
+    inventory, state = (slow[1] / "inventory.yaml").read_text(), str(slow[1] / "state")
+    (tmp_path / "inventory.yaml").write_text(inventory.replace(state, str(tmp_path / "state")))
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(tmp_path)
