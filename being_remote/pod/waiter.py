@@ -33,7 +33,7 @@ import json
 import os
 import subprocess
 import time
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 from being_remote.pod import (
     cancel_mark,
@@ -79,7 +79,7 @@ def ensure_waiter(workdir: str, boot: Record, programs: str, place: WaitingAttem
         time.sleep(0.02)  # somebody looks at the lock of a dead one
     try:
         _write_note(lock, None, place, reason)
-        request = {"workdir": workdir, "lock": lock}
+        request = {"workdir": workdir, "lock": lock, "first": [place.job, place.attempt]}
         log = f"{waiting_folder(workdir)}/waiter.log"
         process = start_detached("waiter", programs, request, log, pass_fds=(lock,))
         _write_note(lock, process.pid, place, reason)  # it may die before its first look
@@ -95,7 +95,8 @@ def _write_note(lock: int, waiter: Optional[int], place: WaitingAttempt, reason:
 class Waiter:
     """One run of this program, which has the waiter's lock."""
 
-    def __init__(self, workdir: str, lock: int) -> None:
+    def __init__(self, workdir: str, lock: int, first: Tuple[str, int]) -> None:
+        """`first`: the job and attempt of the submit that started this program; it has its environment."""
         self._workdir, self._lock = workdir, lock
         self._boot = read_boot()
         self._folder = waiting_records.boot_folder(workdir, self._boot)
@@ -106,6 +107,8 @@ class Waiter:
         self._last_started: Optional[WaitingAttempt] = None
         self._children: Dict[WaitingAttempt, subprocess.Popen[bytes]] = {}
         self._limits: Dict[WaitingAttempt, WaitLimits] = {}
+        # A cleaner of the disk may remove what was kept there.
+        self._environments: Dict[Tuple[str, int], Dict[str, str]] = {first: dict(os.environ)}
         self._failed: Dict[str, str] = {}
         self._broken: Optional[str] = None
         self._reason = "waits for a GPU"
@@ -148,6 +151,7 @@ class Waiter:
             waiting_records.remove_environment(dropped)
         if not waiting:
             return False
+        self._learn_environments(waiting)
         self._tickets.hold({waiting[0].number, waiting[-1].number})
         first = waiting[0]
         if first not in self._children:
@@ -184,6 +188,15 @@ class Waiter:
         self._broken = outlook.broken
         return outlook.reason if len(outlook.free) < count else None
 
+    def _learn_environments(self, waiting: List[WaitingAttempt]) -> None:
+        """Read the environments of those that came since; equal ones are one in memory."""
+        known = self._environments
+        self._environments = {each[1:]: known[each[1:]] for each in waiting if each[1:] in known}
+        for each in waiting:
+            if each[1:] not in known and (env := waiting_records.read_environment(each)) is not None:
+                alike = (other for other in self._environments.values() if other == env)
+                self._environments[each[1:]] = next(alike, env)
+
     def _give_up_overdue(self, waiting: List[WaitingAttempt]) -> None:
         self._limits = {place: self._limits[place] for place in waiting if place in self._limits}
         for i, place in enumerate(waiting):
@@ -211,8 +224,8 @@ class Waiter:
 
     def _start(self, place: WaitingAttempt, give_up: Optional[str] = None) -> None:
         """Start the attempt's supervisor; it passes the gate, waits again, or fails."""
-        # Records of earlier versions hold the environment themselves.
-        env = waiting_records.read_environment(place) or self._read_content(place).get("env")
+        env = waiting_records.read_environment(place) or self._environments.get(place[1:])
+        env = env or self._read_content(place).get("env")  # as earlier versions kept it
         if env is None and give_up is None:  # ours is another submit's, with its tokens
             why = f"the environment of its submit was removed; resume {place.job} gives it another"
             self._move_behind(place, f"cannot be started: {why}")
@@ -265,4 +278,5 @@ def main(request: str) -> None:
     """Keep the queue of {"workdir", "lock": the descriptor of the waiter's lock}."""
     asked = json.loads(request)
     os.set_inheritable(asked["lock"], False)
-    Waiter(asked["workdir"], asked["lock"]).run()
+    job, attempt = asked["first"]
+    Waiter(asked["workdir"], asked["lock"], (job, attempt)).run()

@@ -56,7 +56,10 @@ def waiter(countdown: Countdown, request: dict[str, Any]) -> Callable[[], object
     program.LOOK_S = program.SLOWEST_LOOK_S = 0.05
     sys.addaudithook(lambda *_: countdown.event())
     # Without the lock another waiter keeps the queue, and there is nothing to do.
-    return lambda: lock is not None and program.main(json.dumps({"workdir": workdir, "lock": lock}))
+    return lambda: (
+        lock is not None
+        and program.main(json.dumps({"workdir": workdir, "lock": lock, "first": ["none-1", 1]}))
+    )
 
 
 def claim(countdown: Countdown, request: dict[str, Any]) -> Callable[[], None]:

@@ -95,7 +95,7 @@ def test_a_rehearsal_of_giving_a_pod_up_says_which_attempts_would_be_abandoned_a
     with monkeypatch.context() as patched:
         patched.setattr(job_context, "session_opener", lambda *_, **__: _away)
         silent = cancel(works.inventory, job, pod_is_gone=True, dry_run=True)
-    assert silent.reason == "its attempt would be abandoned, because no route"
+    assert silent.reason == "its attempt would be abandoned because no route"
     unnamed = works.inventory.model_copy(update={"hosts": {}})
     assert "does not name this host" in cancel(unnamed, job, pod_is_gone=True, dry_run=True).reason
     assert works.ledger.history(job) == history and silent.exit_code == 0

@@ -296,7 +296,8 @@ def test_the_record_of_a_cancel_tells_of_processes_that_could_not_be_killed(
 LEADER = """
 import os, subprocess, sys
 os.setsid()
-child = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+child = subprocess.Popen(["sleep", "60"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                         stderr=subprocess.DEVNULL)
 print(os.getpid(), child.pid, flush=True)
 """
 

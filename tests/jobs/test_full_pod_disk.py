@@ -224,7 +224,7 @@ def test_a_waiter_whose_disk_and_log_fail_keeps_the_queue(
     boot = read_boot_identity(str(tmp_path))
     lock = locks.take(waiting_records.waiter_lock(str(tmp_path), boot))
     assert lock is not None
-    queue, looks = waiter.Waiter(str(tmp_path), lock), iter([True, False])
+    queue, looks = waiter.Waiter(str(tmp_path), lock, ("a-1", 1)), iter([True, False])
 
     def look() -> bool:
         if next(looks):

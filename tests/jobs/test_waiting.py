@@ -167,14 +167,18 @@ def test_an_attempt_after_one_that_ended_is_seen_to_wait(desk, holder) -> None:
     assert (seen.state, seen.attempt, seen.is_unattended) == ("waiting", 2, False)
 
 
-def test_a_waiter_whose_lock_was_removed_keeps_the_queue(desk, holder, locks_folder: Path) -> None:
-    waits = desk.spec("true", gpus=1)
+def test_a_waiter_whose_lock_was_removed_keeps_the_queue_and_the_environment_of_its_jobs(
+    desk, holder, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = desk.spec("sh", "-c", "echo $TOKEN > ../../../word", gpus=1)
+    monkeypatch.setenv("TOKEN", "its own")
     desk.submit(waits)
     keeper = wait_for(desk.waiter)
     shutil.rmtree(locks_folder)
     assert wait_for(desk.waiter) == keeper
     go(desk, holder.job)
     desk.until(waits.job, "succeeded")
+    assert (desk.folder(waits.job) / "word").read_text() == "its own\n"
 
 
 def test_a_driver_that_hangs_for_good_counts_as_broken_all_the_time(
@@ -189,7 +193,7 @@ def test_a_driver_that_hangs_for_good_counts_as_broken_all_the_time(
 
     monkeypatch.setattr(waiter, "GpuQuery", Hung)
     monkeypatch.setattr(waiter.job_records, "read_spec", lambda _: ({"gpus": 1}, ""))
-    keeps = waiter.Waiter(str(tmp_path), -1)
+    keeps = waiter.Waiter(str(tmp_path), -1, ("roman-k3x7a2bq", 1))
     place = waiting_records.WaitingAttempt(1, "roman-k3x7a2bq", 1)
     said = [(keeps._find_reason(place) and keeps._broken) for _ in range(3)]
     assert said == [said[0]] * 3 and "gave no answer" in str(said[0])
@@ -200,7 +204,7 @@ def test_a_job_that_cannot_start_is_tried_ever_more_slowly(
 ) -> None:
     monkeypatch.setattr(waiter, "start_supervisor", lambda *_, **__: None)
     monkeypatch.setattr(waiter.program_store, "mend", lambda _: None)
-    keeps = waiter.Waiter(str(tmp_path), -1)
+    keeps = waiter.Waiter(str(tmp_path), -1, ("roman-k3x7a2bq", 1))
     keeps._failed["roman-k3x7a2bq"] = "; its supervisor ended with 1 before"
     for number, job, pause in ((7, "roman-k3x7a2bq", 4.0), (8, "other-k3x7a2bq", waiter.LOOK_S)):
         keeps._pause = 4.0
@@ -263,11 +267,13 @@ def test_a_waiting_job_whose_environment_was_removed_never_starts_in_that_of_ano
     desk, holder, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = desk.spec("sh", "-c", "echo $TOKEN > ../../../word", gpus=1)
-    monkeypatch.setenv("TOKEN", "another's")
-    desk.submit(desk.spec("true", gpus=1))  # the waiter has the environment of this one
     monkeypatch.setenv("TOKEN", "its own")
     desk.submit(spec)
     (locks_folder / f"{spec.job}-1.env").unlink()
+    os.kill(wait_for(desk.waiter), signal.SIGKILL)  # it knew the environment
+    monkeypatch.setenv("TOKEN", "another's")
+    desk.submit(desk.spec("true", gpus=1))  # the next waiter has the environment of this one
+    monkeypatch.setenv("TOKEN", "its own")
     go(desk, holder.job)
     wait_for(lambda: "the environment of its submit was removed" in (desk.see(spec.job).reason or ""))
     desk.submit(spec)

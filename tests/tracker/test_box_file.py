@@ -99,7 +99,7 @@ def test_what_cannot_be_read_is_never_replaced_either(tmp_path: Path) -> None:
 def test_a_box_that_appears_meanwhile_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bbox.pt"
 
-    def slow_link(source: Path, target: Path) -> None:
+    def slow_link(source: Path, target: Path, **_: object) -> None:
         path.write_bytes(box_bytes((0, 10, 0, 10)))
         raise FileExistsError
 
