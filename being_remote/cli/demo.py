@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from being_remote.cli.command import command_without_inventory
 from being_remote.cli.options import DryRunOpt, flag, option
 from being_remote.cli.output import Out
-from being_remote.cli.printing import line, new_table
+from being_remote.cli.printing import line, new_table, prose
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -76,9 +76,9 @@ def show_demo(console: Console, report: DemoReport) -> None:
     console.print(table)
     console.print()
     error = f"{report.reprojection_error_px:.1e} px over {report.points} points"
-    line(console, f"largest reprojection error: {error}; the demo took {report.seconds:.0f} s")
+    prose(console, f"largest reprojection error: {error}; the demo took {report.seconds:.0f} s")
     second = report.retracked
-    line(
+    prose(
         console,
         f"tracked again ({second.job}): a crop of {second.side} px at {second.image_size_wh[0]} gives"
         f" {second.K[0][0]:.6f} on the pod and exactly the same on this laptop",

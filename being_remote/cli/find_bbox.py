@@ -81,9 +81,9 @@ def show_find_bbox(console: Console, report: FindReport) -> None:
     if report.best is not None:
         best = report.best
         line(console, f"best: {best.host}:{best.path}", "bold green")
-        line(console, f"      {best.why}")
+        prose(console, f"      {best.why}")
     else:
-        line(console, f"no choice: {report.why_no_best}", "bold yellow")
+        prose(console, f"no choice: {report.why_no_best}", "bold yellow")
         if report.recovery:
             line(console, "manual alternatives:")
         for way in report.recovery:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from being_remote.cli.follow_output import download_lines, frames_text
-from being_remote.cli.printing import cell, line, new_table, prose
+from being_remote.cli.printing import cell, line, new_table, path_line, prose
 from being_remote.cli.text import amount_text, first_line, gpu_text, local_time, pace_text, printable
 from being_remote.jobs.status_verdict import AT_WORK
 from being_remote.pod.job_states import JobState
@@ -45,7 +45,7 @@ def show_jobs(console: Console, report: JobsReport) -> None:
         line(console, f"{report.hidden} more have ended; to list them: jobs --all")
     for host in report.hosts:
         if host.error is not None:
-            line(console, f"no answer from {first_line(host.error)}", "yellow")
+            prose(console, f"no answer from {first_line(host.error)}", "yellow")
         for problem in host.problems:
             line(console, f"{host.host}: jobs may be missing: {problem}", "yellow")
 
@@ -100,7 +100,7 @@ def show_why(console: Console, report: WhyReport) -> None:
     job = report.jobs[0]
     line(console, f"{job.job} on {job.host}, attempt {job.attempt}: {job.state}", state_style(job.state))
     if _why(job):
-        line(console, f"  because {_why(job)}")
+        prose(console, f"  because {_why(job)}")
     table = new_table("when", "attempt", "state", "evidence", unbroken=("state",))
     for step in report.story:
         shown = {k: v for k, v in step.evidence.items() if v not in (None, [], "")}
@@ -110,7 +110,7 @@ def show_why(console: Console, report: WhyReport) -> None:
         table.add_row(local_time(step.at), str(step.attempt), state, cell(evidence))
     console.print(table)
     if report.error:
-        line(console, f"no answer from {first_line(report.error)}", "yellow")
+        prose(console, f"no answer from {first_line(report.error)}", "yellow")
 
 
 def show_cancel(console: Console, report: CancelReport) -> None:
@@ -118,7 +118,7 @@ def show_cancel(console: Console, report: CancelReport) -> None:
     before = "had already ended: " if report.was_ended else ""
     state = f"is {report.state}" if report.dry_run and not report.was_ended else report.state
     reason = "" if report.reason == report.state else f": {report.reason}"
-    line(console, f"{report.job} on {report.host}: {before}{state}{reason}", state_style(report.state))
+    prose(console, f"{report.job} on {report.host}: {before}{state}{reason}", state_style(report.state))
 
 
 def show_cancel_all(console: Console, report: CancelAllReport) -> None:
@@ -133,7 +133,7 @@ def show_pull(console: Console, report: PullReport) -> None:
     """What was downloaded, and what was refused."""
     if not report.files:
         text = f"{report.job}: {report.state}: {report.reason}; nothing was downloaded"
-        line(console, text, state_style(report.state))
+        prose(console, text, state_style(report.state))
         line(console, f"  next: {_next_without_results(report)}")
         return
     amount = amount_text(report.files, report.bytes)
@@ -142,7 +142,7 @@ def show_pull(console: Console, report: PullReport) -> None:
     else:
         line(console, f"{report.job}: {amount}")
         moved = f"{amount_text(report.transferred_files, report.transferred_bytes)} downloaded now"
-        line(console, f"local: {report.folder} ({moved}; {report.verified} verified)", "green")
+        path_line(console, f"local: {moved}, {report.verified} verified, in ", str(report.folder), "green")
     for output in report.outputs:
         line(console, f"  {output}")
     if report.quarantined:
@@ -167,7 +167,7 @@ def show_pull_all(console: Console, report: PullAllReport) -> None:
             show_pull(console, job)
         else:
             what = "" if job.is_local else "not pulled: "
-            line(console, f"{job.job} on {job.host}: {what}{job.reason}", "" if job.is_local else "yellow")
+            prose(console, f"{job.job} on {job.host}: {what}{job.reason}", "" if job.is_local else "yellow")
 
 
 def show_forget(console: Console, report: ForgetReport) -> None:
@@ -204,11 +204,11 @@ def show_resume_all(console: Console, report: ResumeAllReport) -> None:
     for job in report.jobs:
         again = "be submitted again" if job.is_unattended else "get another supervisor"
         would = f"would {again}: " if report.dry_run else ""
-        line(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
+        prose(console, f"{job.job} on {job.host}: {would}{job.state}: {job.reason}", state_style(job.state))
     if not report.jobs and not report.others:
         line(console, f"{report.host}: every job there is looked after")
     if report.others:
-        line(console, f"  {report.others} of other laptops have to be; resume them from there", "yellow")
+        prose(console, f"  {report.others} of other laptops have to be; resume them from there", "yellow")
 
 
 def show_move(console: Console, move: Move | None, *, dry_run: bool) -> None:

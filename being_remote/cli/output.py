@@ -20,7 +20,7 @@ import typer
 
 from being_remote.cli.interruption_notes import interrupted, note_end_shown
 from being_remote.cli.json_values import to_json
-from being_remote.cli.text import printable
+from being_remote.cli.text import printable, wrap_words
 from being_remote.errors import BeingRemoteError, Interrupted, InventoryError
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ class Out:
             self._above_bars(printable(text))
             return
         with self._without_status():
-            say(printable(text))
+            for line in fit_terminal(printable(text)):
+                say(line)
 
     @property
     def has_status(self) -> bool:
@@ -232,7 +233,12 @@ def _ask(question: str) -> bool:
 
 def show_error(error: BeingRemoteError, *, as_json: bool, one_line: bool) -> None:
     """Print an error as text on stderr and, with `as_json`, as a document on stdout."""
-    say(f"error: {error}")
+    what, next_step, hint = str(error).partition("\n  next: ")
+    for line in what.splitlines():
+        for part in fit_terminal(printable(line if line.startswith("  | ") else f"error: {line}")):
+            say(part)
+    if next_step:
+        say(f"  next: {hint}")  # it may hold a command to copy
     if as_json:
         print_error(error, one_line=one_line)
 
@@ -250,6 +256,13 @@ def print_error(error: BeingRemoteError, *, one_line: bool) -> None:
     }
     with writing():
         print(json.dumps(document, indent=None if one_line else 2), flush=True)
+
+
+def fit_terminal(text: str) -> list[str]:
+    """One line of text for stderr: on a terminal cut between words."""
+    if not sys.stderr.isatty():
+        return [text]
+    return wrap_words(text, os.get_terminal_size(sys.stderr.fileno()).columns)
 
 
 def say(text: str) -> None:

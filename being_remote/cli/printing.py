@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from being_remote.cli.text import printable
+from being_remote.cli.text import printable, wrap_words
 
 if TYPE_CHECKING:  # rich takes megabytes, and is loaded with the first line or table
     from rich.console import Console
@@ -34,14 +33,7 @@ def cell(name: str, style: str = "") -> Text:
 
 def prose(console: Console, text: str, style: str = "") -> None:
     """Print text wrapped between words. Paths and commands go through `line`, which never wraps."""
-    text = printable(text)
-    indent = " " * (len(text) - len(text.lstrip()) + 2)
-    width = max(console.width, 40)
-    if any(len(word) > width - 12 for word in text.split()):
-        return line(console, text, style)  # a path that does not fit: leave it to the terminal
-    for part in textwrap.wrap(
-        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    ):
+    for part in wrap_words(printable(text), console.width):
         line(console, part, style)
 
 

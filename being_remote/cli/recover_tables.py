@@ -112,11 +112,11 @@ def _show_check(console: Console, report: RecoverReport) -> None:
     frames = f"{len(seen.frames)} stored crops against {seen.source}"
     if seen.agrees:
         how = "equal pixels" if seen.exact else "they agree"
-        line(console, f"pixels: {frames}: {how}", "green")
+        prose(console, f"pixels: {frames}: {how}", "green")
     elif seen.frames:
-        line(console, f"pixels: {frames}: they disagree", "bold red")
+        prose(console, f"pixels: {frames}: they disagree", "bold red")
     else:
-        line(console, f"pixels: no stored crop matches {seen.source}: they disagree", "bold red")
+        prose(console, f"pixels: no stored crop matches {seen.source}: they disagree", "bold red")
 
 
 def _show_no_camera(console: Console, report: RecoverReport) -> None:
@@ -192,20 +192,20 @@ def _show_numbers(console: Console, report: RecoverReport) -> None:
     """Which original frames the poses are of."""
     numbers = report.numbering
     if numbers.first is None:
-        line(console, "frames: the source frames of the poses are unknown", "yellow")
+        prose(console, "frames: the source frames of the poses are unknown", "yellow")
         return
     count = f" of {numbers.frames_at_hand}" if numbers.frames_at_hand is not None else ""
     by = {"settings": "by its settings", "assumption": "assumed", "pixels": "by the pixels"}[numbers.by]
     if numbers.by == "pixels" and numbers.crops_found:
         by += f" of {numbers.crops_found} stored crops"
     rate = f" at {numbers.fps:g} fps" if numbers.at_fps else ""
-    line(console, f"frames: poses are of source frames {numbers.first}..{numbers.last}{count}{rate}, {by}")
+    prose(console, f"frames: poses are of source frames {numbers.first}..{numbers.last}{count}{rate}, {by}")
 
 
 def _show_notes(console: Console, report: RecoverReport) -> None:
     """What the trainers need; of many trainers only where to read it."""
     if len(report.exports) > MAX_NOTED:
-        line(
+        prose(
             console,
             f"{len(report.notes)} notes on what the trainers need: in report.html, or with --export NAME",
         )
@@ -219,7 +219,7 @@ def _show_files(console: Console, report: RecoverReport) -> None:
     verb = "would write" if report.dry_run else "wrote"
     if report.moved_aside is not None:
         moved = "would be moved" if report.dry_run else "was moved"
-        line(console, f"the older output folder {moved} to {report.moved_aside}", "yellow")
+        prose(console, f"the older output folder {moved} to {report.moved_aside}", "yellow")
     by_folder: dict[str, list[str]] = {}
     for path in report.outputs:
         folder, name = os.path.split(path.rstrip("/"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import datetime, timezone
 from typing import Protocol
 
@@ -74,6 +75,21 @@ def amount_text(files: int, count: int) -> str:
         '2 files, 6.6 MB'
     """
     return f"{files_text(files)}, {size_words(count)}"
+
+
+def wrap_words(text: str, width: int) -> list[str]:
+    """Lines that end between words; a longer word, such as a path, is left to the terminal.
+
+    Example:
+        >>> wrap_words("  note: the crop is cut at the top; a quarter of it is black", 40)
+        ['  note: the crop is cut at the top; a', '    quarter of it is black']
+    """
+    indent, width = " " * (len(text) - len(text.lstrip()) + 2), max(width, 40)
+    if any(len(word) > width - 12 for word in text.split()):
+        return [text]
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def first_line(text: str) -> str:
