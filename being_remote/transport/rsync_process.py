@@ -22,9 +22,10 @@ from being_remote.session import OnProgress, Result, TransferProgress
 # What a pod says of its own disk; never of ours.
 _FULL = re.compile(rb"No space left on device|(Disk quota exceeded)")
 # A disk that refuses times or rights; the files themselves arrived.
-_ATTRIBUTE = re.compile(
-    rb"rsync: (?:\[\w+\] )?failed to set (?:times|permissions) on .* \((?:1|22|38|45|95|102)\)"
-)
+_ATTRIBUTE = rb"rsync: (?:\[\w+\] )?failed to set (?:times|permissions) on .* \((?:1|22|38|45|95|102)\)"
+# A file that became shorter while it was sent: rsync sends it again, or leaves it out.
+_SHRANK = rb"rsync: (?:\[\w+\] )?read errors mapping .*: No data available \(61\)"
+_HARMLESS = re.compile(_ATTRIBUTE + rb"|" + _SHRANK)
 _SOME_FAILED = 23
 _AGAIN = "run the command again: it resumes"
 _KEPT_BYTES = 64 << 10
@@ -115,7 +116,7 @@ def run(argv: Sequence[str], names: Iterable[bytes], task: RsyncTask, on_progres
             finally:
                 _stop(process)
         message = stderr.read()
-    if code not in (0, 24) and not _lacks_attributes_only(code, message):
+    if code not in (0, 24) and not _is_harmless(code, message):
         _fail(code, message, argv, task, has_moved="done" in stats)
     return RsyncTotals(stats.get("transferred", 0), stats.get("literal", 0))
 
@@ -241,15 +242,16 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _lacks_attributes_only(code: int, message: bytes) -> bool:
-    """Whether all that rsync says is that a disk refused the times or the rights of files.
+def _is_harmless(code: int, message: bytes) -> bool:
+    """Whether all that rsync says is that a disk refused the times or the rights of files, or that files
+    changed meanwhile.
 
-    They are in their place then, and are compared by hash, not by time.
+    What arrived is compared by hash, not by time.
     """
     errors = [line for line in message.splitlines() if line.startswith((b"rsync: ", b"ERROR"))]
     if len(message) == _KEPT_BYTES:
         errors = errors[:-1]  # cut short
-    return code == _SOME_FAILED and bool(errors) and all(map(_ATTRIBUTE.fullmatch, errors))
+    return code == _SOME_FAILED and bool(errors) and all(map(_HARMLESS.fullmatch, errors))
 
 
 def _fail(code: int, message: bytes, argv: Sequence[str], task: RsyncTask, *, has_moved: bool) -> None:

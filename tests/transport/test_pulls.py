@@ -201,3 +201,27 @@ def test_a_pod_without_rsync_and_python_names_both(make_inventory: MakeInventory
         with open_session(inventory.host("pod"), inventory) as session, pytest.raises(ToolMissing) as caught:
             session.pull(request_for(empty.root, [b"f"], tmp_path / "into"))
     assert caught.value.host == "pod" and caught.value.tool == "rsync or python3"
+
+
+def test_a_file_that_becomes_shorter_while_it_is_sent_keeps_no_other_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rsync, "_COMMON", (*rsync._COMMON, "--bwlimit=6m"))
+    far, into = tmp_path / "far", tmp_path / "into"
+    put(far, {b"last": b"last"})
+    size = 12 << 20
+    with open(far / "first", "wb") as file:
+        file.truncate(size)
+    shrunk: list[TransferProgress] = []
+
+    def shrink(progress: TransferProgress) -> None:
+        if not shrunk:
+            os.truncate(far / "first", 9)
+            shrunk.append(progress)
+
+    request = Pull(PurePosixPath(far), (b"first", b"last"), (size, 4), into, tmp_path / "live")
+    rsync.pull(request, host="pod", remote=None, on_progress=shrink)
+    assert shrunk and shrunk[0].done < size
+    arrived = got(into)
+    assert arrived[b"last"][0] == b"last"
+    assert arrived.get(b"first", (bytes(9), 0))[0] == bytes(9)
