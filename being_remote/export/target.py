@@ -17,6 +17,7 @@ from being_remote.camera.intrinsics import ray_angle_deg
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
 from being_remote.export.cameras import Cameras, Floats
 from being_remote.tracker.layout import frame_name
+from being_remote.tracker.torch_file import import_torch
 
 # A file's path below the target's folder, "/" between parts, and its bytes in pieces.
 File = tuple[str, Iterable[bytes]]
@@ -155,7 +156,8 @@ def prepare(
         allow_off_centre: accept that the trainer will use another principal point.
 
     Raises:
-        UsageError: the target cannot hold this camera or size; with the figures.
+        UsageError: the target cannot hold this camera or size; with the figures. It needs torch, which is not
+            installed.
         NotFoundError: files that it needs are not local.
         InconsistentData: it needs source numbers, and frames have none.
     """
@@ -166,6 +168,8 @@ def prepare(
             file=_where(target),
             hint="name the video that was tracked, whole (--video FILE)",
         )
+    if "torch" in target.needs:
+        import_torch(_where(target))
     for need in target.needs:
         if need in ("checkpoints", "meshes", "kpt") and getattr(run, need) is None:
             raise NotFoundError(

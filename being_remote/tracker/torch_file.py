@@ -11,7 +11,7 @@ import struct
 import zipfile
 from typing import Any, NamedTuple
 
-from being_remote.errors import TornFile, UnsafeFile
+from being_remote.errors import TornFile, UnsafeFile, UsageError
 from being_remote.tracker.plain_pickle import Loaded, Storages, load
 from being_remote.tracker.torch_zip import TORN, members
 
@@ -68,12 +68,32 @@ def load_file(data: bytes, shown: str) -> Loaded:
     return loaded._replace(oddities=(BARE, *loaded.oddities))
 
 
+def import_torch(what: str) -> Any:
+    """The module torch, which nothing but writing tensors needs.
+
+    Raises:
+        UsageError: it is not installed, so `what` cannot be made.
+    """
+    try:
+        import torch
+    except ImportError as e:
+        raise UsageError(
+            f"it holds tensors, and torch is not installed: {e}",
+            where=what,
+            hint="pip install torch; the small build has no CUDA and is enough",
+        ) from e
+    return torch
+
+
 def bytes_for_numpy_1(value: Any) -> bytes:
     """What torch.save writes for an array or a dict of them, readable where numpy is 1.x as well as 2.x.
 
     Equal values give equal bytes.
+
+    Raises:
+        UsageError: torch is not installed.
     """
-    import torch
+    torch = import_torch("a file of torch.save")
 
     written, renamed = io.BytesIO(), io.BytesIO()
     torch.save(value, written)
