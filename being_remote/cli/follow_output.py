@@ -130,7 +130,9 @@ def _dispatched_lines(line: DispatchedLine) -> list[str]:
 
 def tell_end(report: LogsReport) -> None:
     """Print how the job ended, or why there is nothing to see; its log lines were printed before."""
-    state = printable(f"{report.job}: {report.state}: {report.reason}")
+    from being_remote.jobs.status_verdict import describe_state
+
+    state = printable(f"{report.job}: {describe_state(report.state, report.reason)}")
     if report.followed:
         print(state)
     elif report.empty:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from being_remote.cli.follow_output import download_lines, frames_text
 from being_remote.cli.printing import cell, line, new_table, path_line, prose
 from being_remote.cli.text import amount_text, first_line, gpu_text, local_time, pace_text, printable
-from being_remote.jobs.status_verdict import AT_WORK
+from being_remote.jobs.status_verdict import AT_WORK, describe_state
 from being_remote.pod.job_states import JobState
 from being_remote.wording import size_words
 
@@ -191,7 +191,7 @@ def show_resume(console: Console, report: ResumeReport) -> None:
         show_move(console, report.moved, dry_run=True)
         return
     show_move(console, report.moved, dry_run=False)
-    state = state_text(report.state, report.reason)
+    state = describe_state(report.state, report.reason)
     text = f"{report.job} on {report.host}, attempt {report.attempt}: {state}"
     prose(console, text, state_style(report.state))
     show_downloads(console, report.home)
@@ -228,11 +228,20 @@ def show_downloads(console: Console, downloads: DownloadSummary | None) -> None:
         line(console, f"  {text}", "yellow" if text.startswith("not ") else "")
 
 
-def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True, has_results: bool = True) -> str:
+def next_step(
+    job: str,
+    host: str,
+    state: JobState,
+    *,
+    has_gpu: bool = True,
+    has_started: bool = True,
+    has_results: bool = True,
+) -> str:
     """What to do about a job in this state.
 
     Args:
         has_gpu: a GPU was leased, or none was needed; a job that fails without one has no log.
+        has_started: one of its programs did; a job that fails before has no log either.
         has_results: its recipe names results; else it takes --all to pull what it made.
 
     Example:
@@ -246,6 +255,8 @@ def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True, has
         return pull
     if state is JobState.UNKNOWN:
         return f"jobs --why {job}; logs {job}"
+    if state is JobState.FAILED and has_gpu and not has_started:
+        return f"jobs --why {job}; then another command; or install what {host} lacks, and resume {job}"
     if state is JobState.FAILED and not has_gpu:
         return f"jobs --why {job}; doctor --host {host}; then resume {job}, or resume {job} --host OTHER"
     if state.ended_badly:
@@ -253,11 +264,6 @@ def next_step(job: str, host: str, state: JobState, *, has_gpu: bool = True, has
     if state in (JobState.CREATED, JobState.SUBMITTED):
         return f"jobs --why {job}; the same command again starts it"
     return f"logs {job} --follow, then {pull}"
-
-
-def state_text(state: JobState | None, reason: str) -> str:
-    """A state and why; of a job that simply runs, the state says it all."""
-    return str(state) if reason == AT_WORK else f"{state}: {reason}"
 
 
 def state_style(state: JobState | None) -> str:

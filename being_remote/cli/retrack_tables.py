@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style, state_text
+from being_remote.cli.job_tables import next_step, show_downloads, show_move, state_style
 from being_remote.cli.printing import cell, line, new_table, prose
+from being_remote.jobs.status_verdict import describe_state
 from being_remote.wording import count_noun, size_words
 
 if TYPE_CHECKING:  # rich takes megabytes
@@ -31,7 +32,7 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
         if report.followed:
             what = "was followed to its end"
             show_move(console, report.moved, dry_run=False)
-        text = f"{job.job} on {job.host} {what}: {state_text(job.state, job.reason)}"
+        text = f"{job.job} on {job.host} {what}: {describe_state(job.state, job.reason)}"
         prose(console, text, state_style(job.state))
         if job.plan.swept:
             line(console, f"  {', '.join(job.plan.swept)}")
@@ -41,7 +42,14 @@ def show_retrack(console: Console, report: RetrackReport) -> None:
             show_downloads(console, report.home)
         if job.job is not None and job.state is not None:
             has_gpu = bool(job.gpu) or job.plan.gpus == 0
-            step = next_step(job.job, job.host, job.state, has_gpu=has_gpu, has_results=report.has_results)
+            step = next_step(
+                job.job,
+                job.host,
+                job.state,
+                has_gpu=has_gpu,
+                has_started=report.dry_run or job.exit_code is not None,
+                has_results=report.has_results,
+            )
             line(console, f"  next: {step}")
     if report.dry_run:
         for gpu in report.gpus:

@@ -83,6 +83,7 @@ class DispatchedJob:
     adopted: bool
     attempt: int
     reason: str
+    exit_code: int | None
     plan: JobPreview
 
     @classmethod
@@ -97,6 +98,7 @@ class DispatchedJob:
             adopted=adopted,
             attempt=status.attempt,
             reason=(adopted and _ended_reason(status.job, status.state)) or status.reason,
+            exit_code=status.exit_code,
             plan=JobPreview.of(plan, swept),
         )
 
@@ -110,6 +112,7 @@ class DispatchedJob:
             state=status.state,
             gpu=status.gpu or self.gpu,
             reason=status.reason,
+            exit_code=status.exit_code,
         )
 
 
@@ -145,6 +148,7 @@ def preview(ledger: Ledger, plan: JobPlan, swept: tuple[str, ...], *, again: boo
         adopted=same is not None,
         attempt=same.attempt if same else 1,
         reason=_preview_reason(same),
+        exit_code=None,
         plan=JobPreview.of(plan, swept),
     )
 

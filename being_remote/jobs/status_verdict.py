@@ -20,6 +20,16 @@ from being_remote.pod_client.job_answers import (
 AT_WORK = "its lock is held"  # why a job is running, where nothing else is to be said of it
 
 
+def describe_state(state: JobState | None, reason: str) -> str:
+    """A state and why; of a job that simply runs, the state says it all.
+
+    Example:
+        >>> describe_state(JobState.RUNNING, AT_WORK), describe_state(JobState.FAILED, "sh ended with 3")
+        ('running', 'failed: sh ended with 3')
+    """
+    return str(state) if reason == AT_WORK else f"{state}: {reason}"
+
+
 @dataclass(frozen=True)
 class Verdict:
     """A state and why; `last_known` is the state before it became unknown."""

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from being_remote.jobs.job_status import HostJobs, JobStatus
 from being_remote.jobs.ledger import LedgerJob, StateChange, volume_of
 from being_remote.jobs.logs import attempt_folder
-from being_remote.jobs.status_verdict import judge_missing
+from being_remote.jobs.status_verdict import describe_state, judge_missing
 from being_remote.pod.job_paths import WORK
 from being_remote.pod.job_states import JobState
 from being_remote.safe_to_stop.job_results import EndedJob, ResultPatterns
@@ -145,7 +145,7 @@ def _work_reason(host: str, seen: JobStatus, job: LedgerJob | None) -> Reason | 
     """Why a job that has not ended speaks against a stop; None where it did not start and never will."""
     name, state = seen.job, seen.state
     if job is None:
-        what = f"{name} of another laptop is {state}: {seen.reason}"
+        what = f"{name} of another laptop is {describe_state(state, seen.reason)}"
         next_step = f"wait until it ends, or resume {name} --host {host} --take-over and cancel it"
     elif job.host != host:
         if state is JobState.SUBMITTED:
@@ -157,6 +157,6 @@ def _work_reason(host: str, seen: JobStatus, job: LedgerJob | None) -> Reason | 
         what = f"{name} was sent and has not started: {seen.reason}"
         next_step = f"cancel {name}; or resume {name}, which starts it"
     else:
-        what = f"{name} is {state}: {seen.reason}"
+        what = f"{name} is {describe_state(state, seen.reason)}"
         next_step = f"logs {name} --follow, or cancel {name}"
     return Reason("jobs", "no", what, next_step)

@@ -247,7 +247,7 @@ def _rehearsal_notes(
     """See that the job could continue on `host`, and what to know of that host."""
     from being_remote.jobs.move import rehearse_move
 
-    with context.open_session(host.name) as session, _force_offered():
+    with context.open_session(host.name) as session, _force_offered([plan]):
         notes = rehearse_move(context, session, host, recipe, request, _spec_to_check(context.ledger, plan))
     return [f"on {host.name}: {note}" for note in notes]
 
@@ -269,7 +269,7 @@ def _find_refusal(
 ) -> HostNotReady | None:
     """Why none of the jobs is sent to the host; None if it can run them all."""
     try:
-        with _force_offered():
+        with _force_offered(plans):
             specs = [_spec_to_check(context.ledger, plan) for plan in plans]
             context.preflight.check(session, host, *specs)
     except HostNotReady as e:
@@ -278,11 +278,13 @@ def _find_refusal(
 
 
 @contextmanager
-def _force_offered() -> Iterator[None]:
-    """Name the option of this command that goes on all the same."""
+def _force_offered(plans: Sequence[JobPlan]) -> Iterator[None]:
+    """Name the options of this command that go on all the same."""
     try:
         yield
     except HostNotReady as e:
+        if any(plan.recipe == "command" and plan.gpus for plan in plans):
+            e.hint += "; --gpus 0 if it needs none"
         e.hint += "; --force sends it all the same"
         raise
 

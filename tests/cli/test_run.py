@@ -36,3 +36,24 @@ def test_without_the_two_dashes_all_after_the_first_word_belongs_to_the_command(
     assert plain == json.loads(run_in(tmp_path, *run, "--", "ls", "--all", "--host").stdout)
     assert plain["host"] == "here" and "ls --all --host" in plain["jobs"][0]["plan"]["commands"][0]
     assert run_in(tmp_path, *run).returncode == 2  # no command
+
+
+def test_the_next_step_of_a_program_that_is_not_there_names_no_log_and_that_of_one_that_fails_does(
+    works: Works, tmp_path: Path
+) -> None:
+    run = (*PROGRAMS["being-remote"], "run", INVENTORY, "--gpus", "0", "--follow", "--")
+    missing = run_in(tmp_path, *run, "nosuchprogram").stdout
+    assert "'nosuchprogram' could not be started: No such file or directory" in missing
+    assert "; then another command; or install what here lacks, and resume " in missing
+    assert "logs" not in missing
+    assert "; logs command-" in run_in(tmp_path, *run, "false").stdout
+
+
+def test_a_job_that_runs_is_called_running_and_nothing_of_its_lock_is_said(
+    works: Works, tmp_path: Path
+) -> None:
+    being_remote = PROGRAMS["being-remote"]
+    run_in(tmp_path, *being_remote, "run", INVENTORY, "--gpus", "0", "--", "sleep", "60")
+    said = run_in(tmp_path, *being_remote, "logs", "last", INVENTORY)
+    assert said.stderr.endswith(": running\n")
+    assert "is running; " in run_in(tmp_path, *being_remote, "safe-to-stop", INVENTORY).stdout

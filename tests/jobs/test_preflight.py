@@ -78,7 +78,8 @@ def test_a_host_without_a_gpu_that_works_is_sent_nothing_unless_forced(
     with pytest.raises(HostNotReady) as refused:
         on_gpu(works)
     assert words in refused.value.what and refused.value.exit_code == 4
-    assert "doctor --host here" in refused.value.hint and "--force" in refused.value.hint
+    hint = refused.value.hint
+    assert "doctor --host here" in hint and "--gpus 0 if it needs none" in hint and "--force" in hint
     assert works.ledger.jobs() == () and not works.workdir.exists()
     report = on_gpu(works, dry_run=True)
     assert report.exit_code == 4 and words in report.obstacles[0]
