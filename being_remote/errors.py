@@ -71,6 +71,11 @@ class HostError(BeingRemoteError):
         self.host = host
 
 
+def as_host_error(error: BeingRemoteError, host: str) -> HostError:
+    """A fault of a host's entry in the inventory, as one that keeps no other host from answering."""
+    return error if isinstance(error, HostError) else HostError(error.what, host=host, hint=error.hint)
+
+
 class Unreachable(HostError):
     """No connection: name look-up failed, refused, no route, or no banner in time."""
 

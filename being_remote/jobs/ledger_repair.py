@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from being_remote.durable_files import room_on_disk, sync_files, sync_folder
-from being_remote.errors import DataError, HostError, UsageError
+from being_remote.errors import DataError, HostError, InventoryError, UsageError
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.ledger import Ledger
 from being_remote.jobs.status_poll import look_at_host
@@ -127,7 +127,7 @@ def _add_jobs_of_hosts(context: JobContext, fresh: Ledger, *, only_of: str | Non
                         continue
                     if only_of in (None, spec.ledger):
                         write_down(fresh, host, spec, seen, answer.incarnation.volume)
-        except HostError as e:
+        except (HostError, InventoryError) as e:
             problems.append(f"{name}: {e.what}")
         return problems
 

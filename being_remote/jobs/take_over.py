@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from being_remote.errors import HostError, InconsistentData, NotFoundError, UsageError
+from being_remote.errors import (
+    HostError,
+    InconsistentData,
+    InventoryError,
+    NotFoundError,
+    UsageError,
+    as_host_error,
+)
 from being_remote.foreign_text import quote
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
@@ -136,8 +143,8 @@ def _find_on_hosts(context: JobContext, word: str, *, needed: bool) -> JobStatus
         try:
             with context.open_session(name) as session:
                 seen = look_at_host(session, context.inventory.host(name))
-        except HostError as e:
-            return e
+        except (HostError, InventoryError) as e:
+            return as_host_error(e, name)
         return [replace(job, host=name) for job in seen.jobs if job.job.startswith(word)]
 
     answers = ask_all(names, ask)

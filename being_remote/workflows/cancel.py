@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from being_remote.errors import BeingRemoteError, HostError, UsageError
+from being_remote.errors import BeingRemoteError, HostError, InventoryError, UsageError, as_host_error
 from being_remote.inventory import Inventory
 from being_remote.jobs.cancel import (
     CancelAllReport,
@@ -115,8 +115,8 @@ def _connection(context: JobContext, host: str) -> Iterator[Connect]:
         def connect() -> Session | HostError:
             try:
                 return stack.enter_context(context.open_session(host))
-            except HostError as e:
-                return e
+            except (HostError, InventoryError) as e:
+                return as_host_error(e, host)
 
         yield connect
 

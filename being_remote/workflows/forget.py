@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from being_remote.errors import BeingRemoteError, HostError
+from being_remote.errors import BeingRemoteError, HostError, InventoryError
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.forget import ForgottenJob, forget_job, is_forgotten
@@ -95,7 +95,7 @@ def _forget_jobs(
                 except BeingRemoteError as e:
                     one = _kept(job, e.what)
                 done.append(one)
-    except HostError as e:
+    except (HostError, InventoryError) as e:
         done += [_kept(job, e.what) for job in jobs[len(done) :]]
     return done
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from being_remote.errors import HostError
+from being_remote.errors import HostError, InventoryError, as_host_error
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.job_status import (
@@ -162,8 +162,8 @@ def _ask(context: JobContext, host: str) -> HostJobs | HostError:
     try:
         with context.open_session(host) as session:
             return look_at_host(session, context.inventory.host(host))
-    except HostError as e:
-        return e
+    except (HostError, InventoryError) as e:
+        return as_host_error(e, host)
 
 
 def _host_look(name: str, answer: HostJobs | HostError) -> HostLook:

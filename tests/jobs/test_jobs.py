@@ -20,7 +20,7 @@ from being_remote.cli.job_tables import show_jobs
 from being_remote.cli.output import stdout
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, NotFoundError, UsageError
-from being_remote.inventory import Inventory
+from being_remote.inventory import Inventory, SshHost
 from being_remote.jobs import dispatch
 from being_remote.jobs.ledger import Ledger
 from being_remote.workflows import cancel
@@ -48,6 +48,24 @@ def test_each_job_is_one_row_and_a_host_is_asked_once(works: Any, monkeypatch: p
     assert asked == ["here"]
     assert report.exit_code == 0  # how jobs ended is not how the look went
     assert all(r.since and r.ours and r.evidence["lock"] for r in report.jobs)
+
+
+def test_a_host_whose_entry_cannot_be_used_hides_no_job_of_another_host(works: Any) -> None:
+    job = works.command("true", follow_it=True).job
+    entry = {"name": "bad", "address": "127.0.0.1", "workdir": "/w", "identity_file": "/nosuch/key"}
+    hosts = {**works.inventory.hosts, "bad": SshHost.model_validate(entry)}
+    inventory = works.inventory.model_copy(update={"hosts": hosts})
+    report = jobs(inventory)
+    assert [row.job for row in report.jobs] == [job] and report.exit_code == 4
+    assert [h.reachable for h in report.hosts] == [True, False]
+    assert "no such file: /nosuch/key" in (report.hosts[1].error or "")
+
+    theirs = inventory.model_copy(update={"state": works.folder / "other-state"})
+    assert logs(theirs, job, take_over=True).job == job  # every host is asked for it
+    assert cancel.cancel(inventory, job).was_ended
+    with sqlite3.connect(works.ledger.path) as db:
+        db.execute("UPDATE jobs SET host = 'bad', state = 'running'")
+    assert cancel.cancel(inventory, job, pod_is_gone=True).state == "abandoned"
 
 
 def test_a_job_whose_records_make_no_sense_is_unknown_and_keeps_no_other_away(works: Any) -> None:
