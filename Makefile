@@ -1,13 +1,13 @@
-# make install   .venv and nothing else        make test    all that CI runs
-# make demo      the chain on a throw-away pod  make soak    the long checks
-# make bench     side by side with what people use otherwise
+# make install   .venv and nothing else         make test      the linters and the quick tests
+# make demo      the chain on a throw-away pod  make test-all  the tests that take seconds each
+# make bench     side by side with other tools  make soak      the long checks
 PYTHON ?= python3
 BIN := .venv/bin
 SHIPPED := being_remote/errors.py being_remote/media/picture.py being_remote/camera being_remote/pod \
            $(addprefix being_remote/tracker/,begin.py box_file.py camera_blocks.py finish.py frame_file.py layout.py \
            plain_pickle.py sequence.py pickle_skeleton.py frame_entries.py torch_file.py torch_zip.py)
 
-.PHONY: install system system-for-tests demo lint test soak bench clean
+.PHONY: install system system-for-tests demo lint test test-all soak bench clean
 
 install: .venv/installed
 
@@ -38,7 +38,10 @@ lint: install
 	$(BIN)/vermin --quiet --no-tips --violations --target=3.8- $(SHIPPED)
 
 test: system-for-tests install lint
-	$(BIN)/pytest -n 4 --dist worksteal -m 'not soak' --durations=10
+	$(BIN)/pytest -n 4 --dist worksteal -m 'not slow and not soak' --durations=10
+
+test-all: system-for-tests install
+	$(BIN)/pytest -n 4 --dist worksteal -m 'slow and not soak' --durations=10
 
 soak: system-for-tests install
 	$(BIN)/pytest -m soak --timeout 3600

@@ -55,6 +55,7 @@ def test_the_wheel_holds_every_module_and_the_console_script(wheel: Path) -> Non
     assert not [n for n in names if n.startswith(("tests/", "bench/", "docs/"))]
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_runs_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(site), str(wheel)]

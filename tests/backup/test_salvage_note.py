@@ -14,6 +14,7 @@ from being_remote.backup.incoming import ExpectedFile, note_contents, note_expec
 A, B = ("run/" + "a" * 100, "0" * 64), ("run/b", "1" * 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", range(1, len(json.dumps(A))))
 def test_a_half_written_line_is_removed_before_another_is_appended(tmp_path: Path, left: int) -> None:
     history = History(tmp_path)

@@ -600,6 +600,7 @@ SCENES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", SCENES)
 def test_killed_at_some_change_it_leaves_a_whole_tree_and_the_next_one_completes_it(
     tmp_path: Path, action: str

@@ -307,6 +307,7 @@ def test_every_way_and_option_of_recover_is_understood_through_both_programs(
     assert said in f"{error['what']} {error['next']}"
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error_and_no_bug(tmp_path: Path, inventory: Path) -> None:
     for words in (["sync", "--help"], ["hosts"], ["hosts", "--json"]):
         reader, writer = os.pipe()

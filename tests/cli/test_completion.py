@@ -44,6 +44,7 @@ def complete(folder: Path, *words: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_bash_completes_commands_hosts_actors_presets_exports_and_kinds(shell: Path) -> None:
     assert complete(shell, "saf") == ["safe-to-stop"]
     assert complete(shell, "sync", "--host", "") == ["pod"]

@@ -33,6 +33,7 @@ def ask(program: Program, tmp_path: Path, disk: Path) -> Program:
     return lambda *words: program("safe-to-stop", f"--inventory={tmp_path}/inventory.yaml", *words)
 
 
+@pytest.mark.slow
 def test_after_a_yes_it_runs_without_a_shell_and_its_exit_code_is_ours(ask: Program, tmp_path: Path) -> None:
     done = ask("--host=here", "--then", "echo 'pod 7' $HOME; exit")
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,6 +53,7 @@ def test_with_json_what_it_prints_goes_to_stderr_and_how_it_ended_is_in_the_docu
     assert document["then"] == {"command": ["sh", "-c", "echo done; exit 3"], "exit_code": 3}
 
 
+@pytest.mark.slow
 def test_after_a_no_and_where_it_is_not_known_it_does_not_run(
     ask: Program, disk: Path, tmp_path: Path
 ) -> None:

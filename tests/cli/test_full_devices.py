@@ -76,6 +76,7 @@ def test_a_full_stderr_loses_the_message_and_not_the_exit_code(laptop: Inventory
     assert run(folder, "hosts", "--json", out=FULL, err=FULL)[0] == 6
 
 
+@pytest.mark.slow
 def test_a_job_that_is_followed_into_a_full_file_keeps_running(laptop: Inventory) -> None:
     words = ("retrack", "--recipe=command", "--gpus=0", "--command=sh -c 'echo a; sleep 1; echo b'")
     code, err = run(laptop.path.parent, *words, "--follow", out=FULL)

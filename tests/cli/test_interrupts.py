@@ -121,6 +121,7 @@ ENDED += [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "number"), ENDED, ids=lambda v: v[0] if isinstance(v, list) else v.name)
 def test_a_command_that_waits_for_a_host_ends_at_once_and_leaves_nothing(
     words: list[str], number: signal.Signals, slow: tuple[Pod, Path]

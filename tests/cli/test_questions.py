@@ -124,6 +124,7 @@ def test_an_inventory_that_can_run_programs_is_not_used_until_somebody_agrees(
     assert not (project / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
 def test_an_inventory_is_asked_about_once_and_again_when_its_programs_change(
     program: list[str], project: Path
@@ -144,12 +145,14 @@ def test_an_inventory_is_asked_about_once_and_again_when_its_programs_change(
     assert "has changed" in changed.terminal and QUESTION in changed.terminal
 
 
+@pytest.mark.slow
 def test_trust_by_an_option_holds_once_and_is_not_kept(project: Path) -> None:
     words = [*BEING_REMOTE, "sync", "--trust-inventory"]
     assert "127.0.0.1" in run_at_terminal(words, project, stdin=False).terminal
     assert "--trust-inventory" in run_at_terminal([*BEING_REMOTE, "sync"], project, stdin=False).terminal
 
 
+@pytest.mark.slow
 def test_an_inventory_that_is_named_is_trusted_without_a_question(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

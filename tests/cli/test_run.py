@@ -13,6 +13,7 @@ from programs import PROGRAMS, run_in
 INVENTORY = "--inventory=inventory.yaml"  # one that is named is trusted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", sorted(PROGRAMS))
 def test_the_words_after_the_two_dashes_are_run_as_a_job_with_their_input(
     works: Works, program: str, tmp_path: Path
@@ -28,6 +29,7 @@ def test_the_words_after_the_two_dashes_are_run_as_a_job_with_their_input(
     assert lines[-1]["state"] == "succeeded"
 
 
+@pytest.mark.slow
 def test_without_the_two_dashes_all_after_the_first_word_belongs_to_the_command(
     works: Works, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ def test_ssh_opens_a_shell_with_the_pinned_key_and_ends_with_its_exit_code(
     assert "/dev/pts/" in screen and "in42" in screen
 
 
+@pytest.mark.slow
 def test_ssh_opens_nothing_while_no_key_is_trusted_or_another_one_is_shown(
     pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path
 ) -> None:
@@ -56,6 +57,7 @@ def test_ssh_opens_nothing_while_no_key_is_trusted_or_another_one_is_shown(
     assert "verification failed" in done.stderr or "IDENTIFICATION HAS CHANGED" in done.stderr
 
 
+@pytest.mark.slow
 def test_ssh_has_no_json_and_no_shell_on_this_machine(tmp_path: Path) -> None:
     (tmp_path / "inventory.yaml").write_text("hosts: {here: {kind: local, workdir: /w}}\n")
     named = (*PROGRAMS["being-remote"], "ssh", "--inventory", "inventory.yaml")

@@ -27,6 +27,7 @@ def _hold(number: int, folder: Path) -> None:
         assert found.frame_offset == 0, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SAMPLE)
 def test_a_case_of_the_grid_is_found(number: int, tmp_path: Path) -> None:
     _hold(number, tmp_path)

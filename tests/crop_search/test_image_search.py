@@ -17,6 +17,7 @@ SMALL = Scene(size_wh=(640, 360), box=(190, 490, 30, 330), seed=2, image=256)
 TRUTH = crop_from_box(SMALL.box, SMALL.size_wh, (256, 256))
 
 
+@pytest.mark.slow
 def test_equal_pixels_on_several_frames_are_exact_with_the_evidence_beside_them() -> None:
     found = from_images(SMALL.stored(range(2, 12)), SMALL.source(12))
     assert (found.grade, found.crop, found.frame_offset, found.reason) == ("exact", TRUTH, 0, "")
@@ -31,6 +32,7 @@ def test_equal_pixels_on_several_frames_are_exact_with_the_evidence_beside_them(
     assert np.unravel_index(found.scores.scores.argmax(), found.scores.scores.shape) == middle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claimed", [-1, *(pytest.param(n, marks=pytest.mark.soak) for n in (2, 6))])
 def test_a_wrong_frame_offset_is_found_and_reported(claimed: int) -> None:
     found = from_images(SMALL.stored(range(8, 14), claimed=claimed), SMALL.source(20))
@@ -38,6 +40,7 @@ def test_a_wrong_frame_offset_is_found_and_reported(claimed: int) -> None:
     assert any(f"{-claimed:+d}" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_with_a_moving_camera_the_offset_is_found_and_not_another_box() -> None:
     # At the wrong frame the backdrop lies elsewhere, and a box that is shifted as much nearly fits.
     scene = replace(SMALL, motion="camera")
@@ -62,6 +65,7 @@ def test_a_source_at_another_rate_gives_the_box_and_no_single_offset() -> None:
     assert any("another rate" in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_one_stray_picture_is_left_out_and_named() -> None:
     stored = SMALL.stored(range(2, 12))
     stored[-1] = replace(stored[-1], picture=replace(SMALL, take=1).stored([11])[0].picture)
@@ -122,6 +126,7 @@ def test_fewer_than_three_pictures_are_an_estimate(count: int) -> None:
     assert str(count) in found.reason
 
 
+@pytest.mark.slow
 def test_a_rescaled_source_gives_a_free_crop_in_its_own_pixels() -> None:
     scene = Scene(seed=4, image=256)
     shrunk = Drawn(

@@ -49,6 +49,7 @@ def test_the_offset_of_the_frame_numbers_is_reported() -> None:
     assert (check.agrees, check.frame_offset) == (True, 1)
 
 
+@pytest.mark.slow
 def test_another_take_does_not_agree() -> None:
     check = check_crop(_crop(*SMALL.box), STORED, replace(SMALL, take=1).source(12))
     assert check.agrees is False
@@ -68,6 +69,7 @@ def test_a_clip_of_something_else_entirely_does_not_agree() -> None:
     assert check_crop(_crop(*SMALL.box), STORED, noise).agrees is False
 
 
+@pytest.mark.slow
 def test_strong_compression_leaves_the_right_crop_undenied(tmp_path: Path) -> None:
     scene = Scene(size_wh=(640, 360), box=(219, 477, 10, 268), backdrop="plain", fill=0.4, seed=64)
     squeezed = as_h264(tmp_path / "video.mp4", scene, 8, 35)

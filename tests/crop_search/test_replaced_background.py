@@ -63,6 +63,7 @@ def with_faces(stored: list[StoredCrop], scene: Scene) -> list[StoredCrop]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("colour", "blur"), [(BLACK, 0), (WHITE, 2), (GREEN, 1)])
 def test_a_box_is_found_and_confirmed_by_the_face_before_one_colour(
     colour: tuple[int, int, int], blur: float
@@ -78,6 +79,7 @@ def test_a_box_is_found_and_confirmed_by_the_face_before_one_colour(
     assert "only the inner" in seen.notes[0]
 
 
+@pytest.mark.slow
 def test_a_box_beside_the_right_one_is_denied_before_one_colour_too() -> None:
     stored, source = matted(SCENE, GREEN), SCENE.source(FRAMES)
     x0, x1, y0, y1 = SCENE.box
@@ -89,6 +91,7 @@ def other_room(frame: Picture) -> Picture:
     return replace(SCENE, backdrop="checks", fill=0.0, seed=9).frame(1)
 
 
+@pytest.mark.slow
 def test_before_another_picture_the_face_must_be_known() -> None:
     source = SCENE.source(FRAMES)
     stored = matted(SCENE, other_room)
@@ -102,6 +105,7 @@ def test_before_another_picture_the_face_must_be_known() -> None:
     assert check_crop(crop, with_faces(stored, SCENE), other).agrees is not True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("colour", [BLACK])
 def test_the_face_of_another_take_or_clip_stays_unknown(colour: tuple[int, int, int]) -> None:
     stored = matted(SCENE, colour)

@@ -22,6 +22,7 @@ def _hold(pair: Pair) -> None:
     assert found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_wrong_pair_is_unknown(name: str) -> None:
     _hold(PAIRS[name])

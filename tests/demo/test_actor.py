@@ -33,6 +33,7 @@ def actor(tmp_path_factory: pytest.TempPathFactory) -> ActorTruth:
     return make_actor(tmp_path_factory.mktemp("tracker"), frames=2)
 
 
+@pytest.mark.slow
 def test_the_tree_is_the_trackers_and_counts_as_it_counts(actor: ActorTruth) -> None:
     def names(folder: Path) -> list[str]:
         return sorted(p.name for p in folder.iterdir())
@@ -76,6 +77,7 @@ def test_a_frame_file_has_every_key_shape_and_type_of_the_tracker(actor: ActorTr
     assert np.allclose(256 - frame["camera"]["pp"][0] * 256, frame["opencv"]["K"][0, :2, 2])
 
 
+@pytest.mark.slow
 def test_dots_measured_in_source_and_crop_lie_where_the_true_camera_puts_them(actor: ActorTruth) -> None:
     for i, number in enumerate(actor.source_numbers):
         source = cv2.imread(str(actor.input_folder / "source" / f"{number:05d}.png"))

@@ -23,6 +23,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     return folder / "demo-out", json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_the_recovered_camera_is_the_true_one_to_what_float32_can_hold(demo: tuple[Path, dict]) -> None:
     _, report = demo
     assert report["focal_error_px"] < 5e-4
@@ -33,6 +34,7 @@ def test_the_recovered_camera_is_the_true_one_to_what_float32_can_hold(demo: tup
     assert report["points"] > 10_000
 
 
+@pytest.mark.slow
 def test_the_chain_is_the_commands_of_a_user_and_each_one_answered(demo: tuple[Path, dict]) -> None:
     _, report = demo
     verbs = ["trust", "find-bbox", "sync", "recover", "retrack", "pull"]
@@ -43,6 +45,7 @@ def test_the_chain_is_the_commands_of_a_user_and_each_one_answered(demo: tuple[P
     assert sync["verified"] == sync["files"] == sync["transferred_files"] > 24
 
 
+@pytest.mark.slow
 def test_the_camera_transformed_on_the_pod_is_ours_to_the_last_bit(demo: tuple[Path, dict]) -> None:
     _, report = demo
     retrack, pull = report["steps"][4]["answer"], report["steps"][5]["answer"]
@@ -58,6 +61,7 @@ def test_the_camera_transformed_on_the_pod_is_ours_to_the_last_bit(demo: tuple[P
     assert len(pulled["frames"]) == 24
 
 
+@pytest.mark.slow
 def test_the_files_stay_and_the_pod_goes(demo: tuple[Path, dict]) -> None:
     folder, report = demo
     assert Path(report["overlay"]).read_bytes().startswith(b"\x89PNG")
@@ -66,6 +70,7 @@ def test_the_files_stay_and_the_pod_goes(demo: tuple[Path, dict]) -> None:
     assert not (folder / "pod").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years")
@@ -77,6 +82,7 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "years"
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_the_demo_makes_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [*BEING_REMOTE, "demo", "--dry-run"], cwd=tmp_path, capture_output=True, text=True, timeout=60
@@ -86,6 +92,7 @@ def test_a_dry_run_of_the_demo_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_kept_pod_is_not_forgotten_by_the_next_demo(tmp_path: Path) -> None:
     (tmp_path / "demo-out").mkdir()
     (tmp_path / "demo-out" / ".made-by-being-remote-demo").write_text(str(os.getpid()))

@@ -62,6 +62,7 @@ def track(
     )
 
 
+@pytest.mark.slow
 def test_a_run_leaves_what_the_tracker_leaves_and_stores_the_true_camera(
     actor: ActorTruth, fresh: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_run_leaves_what_the_tracker_leaves_and_stores_the_true_camera(
     assert (made / "train.log").read_text().count("Color loss") == 5
 
 
+@pytest.mark.slow
 def test_caches_make_it_ignore_another_crop_and_a_lost_box_is_not_missed(fresh: Path) -> None:
     assert track(fresh).returncode == 0
     first = read_box(fresh / "input/demo/bbox.pt")
@@ -95,6 +97,7 @@ def test_caches_make_it_ignore_another_crop_and_a_lost_box_is_not_missed(fresh: 
     assert not (fresh / "input/demo/bbox.pt").exists()
 
 
+@pytest.mark.slow
 def test_finished_runs_and_runs_without_key_frames_end_with_0(fresh: Path) -> None:
     none = track(fresh, "keyframes: []\n")
     assert none.returncode == 0 and "Keyframes are empty" in none.stderr
@@ -104,6 +107,7 @@ def test_finished_runs_and_runs_without_key_frames_end_with_0(fresh: Path) -> No
     assert again.returncode == 0 and "has finished" in again.stderr
 
 
+@pytest.mark.slow
 def test_it_resumes_from_the_last_frame_and_fails_at_a_torn_one_every_time(fresh: Path) -> None:
     assert track(fresh, env={**UNSAFE_LOADS, "STAND_IN_DIE_AT": "3"}).returncode == -9
     checkpoint = fresh / "output/demo/checkpoint"
@@ -118,6 +122,7 @@ def test_it_resumes_from_the_last_frame_and_fails_at_a_torn_one_every_time(fresh
     assert read_sequence(checkpoint).warnings == ()
 
 
+@pytest.mark.slow
 def test_key_frames_leave_another_k_under_the_first_names_until_they_are_tracked(fresh: Path) -> None:
     assert track(fresh, env={**UNSAFE_LOADS, "STAND_IN_DIE_AT": "1"}).returncode == -9
     checkpoint = fresh / "output/demo/checkpoint"
@@ -126,12 +131,14 @@ def test_key_frames_leave_another_k_under_the_first_names_until_they_are_tracked
     )
 
 
+@pytest.mark.slow
 def test_a_file_in_the_checkout_makes_it_misbehave_too(fresh: Path) -> None:
     (fresh / "stand_in.json").write_text('{"STAND_IN_EXIT_AT": "2:9"}')
     assert track(fresh).returncode == 9
     assert len(list((fresh / "output/demo/checkpoint").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_its_plain_loads_fail_on_new_torch_without_the_environment_variable(fresh: Path) -> None:
     assert tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
     assert track(fresh, env={"STAND_IN_DIE_AT": "3"}).returncode == -9
@@ -149,6 +156,7 @@ def test_it_refuses_what_yacs_refuses(fresh: Path, wrong: str) -> None:
     assert not (fresh / "output").exists()
 
 
+@pytest.mark.slow
 def test_without_images_video_or_identity_it_ends_with_an_error(fresh: Path) -> None:
     (fresh / "input/demo/identity.npy").unlink()
     assert track(fresh).returncode == 255

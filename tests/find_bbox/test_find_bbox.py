@@ -139,6 +139,7 @@ def test_nothing_on_the_pod_changes(demo_pod: tuple[Pod, ActorTruth], make_inven
     assert tree() == before
 
 
+@pytest.mark.slow
 def test_every_unreachable_host_has_its_own_row_and_delays_no_other(
     demo_pod: tuple[Pod, ActorTruth], make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def test_every_unreachable_host_has_its_own_row_and_delays_no_other(
     assert row(report, "a100").seconds < 1.5 < row(report, "frozen").seconds
 
 
+@pytest.mark.slow
 def test_a_link_that_freezes_or_breaks_under_the_question_costs_only_its_own_row(
     demo_pod: tuple[Pod, ActorTruth], make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

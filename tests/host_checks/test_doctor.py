@@ -153,6 +153,7 @@ def test_an_old_rsync_here_names_the_holes_and_the_way_out(tmp_path: Path) -> No
     assert "no rsync" in check_laptop(tmp_path, rsync=None, oldest_rsync=OLDEST).problems[0]
 
 
+@pytest.mark.slow
 def test_somebody_who_took_the_locks_folders_name_is_said(
     equipped: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

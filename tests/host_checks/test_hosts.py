@@ -34,6 +34,7 @@ def test_a_healthy_host_says_what_it_has(pod: Pod, make_inventory: MakeInventory
     assert report.exit_code == 0
 
 
+@pytest.mark.slow
 def test_down_frozen_unknown_and_changed_hosts_each_have_their_own_row_and_delay_nobody(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

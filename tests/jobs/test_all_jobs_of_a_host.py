@@ -24,6 +24,7 @@ def start(works: Any, name: str) -> str:
     return job
 
 
+@pytest.mark.slow
 def test_all_jobs_of_a_host_are_cancelled_and_ended_ones_are_left(works: Any) -> None:
     ended = works.command("true", follow_it=True).job
     running = {start(works, "a"), start(works, "b")}
@@ -73,6 +74,7 @@ def test_a_host_is_connected_to_once_for_all_of_its_jobs(works: Any, monkeypatch
     assert opened == ["here"]
 
 
+@pytest.mark.slow
 def test_what_is_to_be_done_about_a_silent_host_is_said_once_for_each_job(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +113,7 @@ def kill_supervisor(works: Any, job: str) -> None:
     os.kill(who["supervisor"]["pid"], signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_all_jobs_of_a_host_that_lost_their_supervisors_get_others_or_are_judged_and_none_starts_again(
     works: Any,
 ) -> None:

@@ -142,6 +142,7 @@ def test_an_unknown_job_is_not_found(works: Any) -> None:
         cancel(works.inventory, "nope")
 
 
+@pytest.mark.slow
 def test_an_abandoned_job_that_runs_after_all_is_ended_and_stays_abandoned(works: Any) -> None:
     jobs = [str(works.command(f"sleep 60; : {n}").job) for n in range(2)]
     for job in jobs:

@@ -81,6 +81,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "SILENCE_S", 2.0)
 
 
+@pytest.mark.slow
 def test_what_came_home_while_it_was_followed_goes_on_on_the_other_pod(two_pods: TwoPods) -> None:
     two_pods.misbehave("a", HANG_AT="10")
     followed = Followed(two_pods, after_s=2.0)
@@ -103,6 +104,7 @@ def test_what_came_home_while_it_was_followed_goes_on_on_the_other_pod(two_pods:
     assert len(list(home.with_name(f"{job}.attempt-1").rglob("*.frame"))) == 10
 
 
+@pytest.mark.slow
 def test_a_host_that_is_frozen_is_left_after_the_time_that_was_said_and_not_before(
     two_pods: TwoPods,
 ) -> None:
@@ -135,6 +137,7 @@ def test_a_silence_that_ends_in_time_moves_nothing(two_pods: TwoPods) -> None:
     assert (report.host, report.state, report.moved, followed.moves) == ("a", "failed", None, [])
 
 
+@pytest.mark.slow
 def test_a_host_that_answers_and_cannot_say_how_the_job_stands_is_left_in_its_time(
     two_pods: TwoPods,
 ) -> None:
@@ -158,6 +161,7 @@ def test_a_host_that_answers_and_cannot_say_how_the_job_stands_is_left_in_its_ti
     assert (report.host, report.state, two_pods.known(job).attempt) == ("b", "failed", 2)
 
 
+@pytest.mark.slow
 def test_a_job_that_is_lost_goes_on_at_once(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a")
     two_pods.tracker(FAILS, "b")
@@ -184,6 +188,7 @@ def kill_all_of(two_pods: TwoPods, job: str) -> None:
             continue
 
 
+@pytest.mark.slow
 def test_where_both_pods_are_silent_the_one_that_comes_back_first_has_the_job(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a")
     two_pods.tracker(FAILS, "b")
@@ -203,6 +208,7 @@ def test_where_both_pods_are_silent_the_one_that_comes_back_first_has_the_job(tw
     assert cancel(two_pods.inventory, job, host="a").state == "cancelled"
 
 
+@pytest.mark.slow
 def test_where_both_pods_are_silent_and_the_jobs_own_comes_back_nothing_moves(two_pods: TwoPods) -> None:
     two_pods.tracker(WAITS, "a")
     followed = Followed(two_pods, after_s=1.0)
@@ -238,6 +244,7 @@ def test_a_pod_that_comes_back_and_falls_silent_anew_is_waited_for_and_left_anew
     assert cancel(two_pods.inventory, job, host="a").state == "cancelled"
 
 
+@pytest.mark.slow
 def test_where_both_pods_come_back_at_once_the_jobs_own_keeps_it(
     two_pods: TwoPods, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +272,7 @@ def test_where_both_pods_come_back_at_once_the_jobs_own_keeps_it(
     assert (len(followed.moves), len(followed.stays)) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_job_that_was_lost_waits_for_the_other_pod(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a")
     two_pods.tracker(FAILS, "b")
@@ -278,6 +286,7 @@ def test_a_job_that_was_lost_waits_for_the_other_pod(two_pods: TwoPods) -> None:
     assert (report.host, report.state, len(followed.moves), len(followed.stays)) == ("b", "failed", 2, 1)
 
 
+@pytest.mark.slow
 def test_a_job_that_another_terminal_moved_is_not_taken_away_from_there(two_pods: TwoPods) -> None:
     two_pods.tracker(SLEEPS, "a", "b")
     followed = Followed(two_pods, after_s=60.0)
@@ -308,6 +317,7 @@ def test_where_both_pods_stay_away_nothing_is_given_up_and_both_reasons_are_name
     assert (two_pods.known(job).attempt, two_pods.known(job).state) == (1, "running")
 
 
+@pytest.mark.slow
 def test_a_spare_pod_that_could_not_take_the_job_is_told_before_anything_is_paid_for(
     two_pods: TwoPods,
 ) -> None:
@@ -333,6 +343,7 @@ def test_a_spare_pod_that_could_not_take_the_job_is_told_before_anything_is_paid
     refused(HostError, "b: ")
 
 
+@pytest.mark.slow
 def test_a_job_that_is_at_it_already_is_joined_though_the_spare_pod_is_silent(two_pods: TwoPods) -> None:
     two_pods.tracker(WAITS, "a")
     first = retrack(two_pods.inventory, host="a")

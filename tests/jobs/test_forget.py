@@ -25,6 +25,7 @@ from being_remote.workflows.resume import resume
 MAKE = "echo one > one.txt"
 
 
+@pytest.mark.slow
 def test_a_job_whose_results_are_local_leaves_its_host_and_stays_in_the_ledger(works: Any) -> None:
     job = str(works.command(MAKE, follow_it=True).job)
     pull(works.inventory, job, all_files=True)
@@ -38,6 +39,7 @@ def test_a_job_whose_results_are_local_leaves_its_host_and_stays_in_the_ledger(w
     assert again.exit_code == 0 and again.jobs[0].reason == "nothing of it is on the host"
 
 
+@pytest.mark.slow
 def test_a_job_with_a_result_that_is_not_local_is_kept_until_the_user_gives_it_up(works: Any) -> None:
     job = str(works.command(MAKE, follow_it=True).job)
     report = forget(works.inventory, job)
@@ -61,6 +63,7 @@ def test_a_job_that_runs_is_never_forgotten(works: Any, discard: bool) -> None:
     assert (works.workdir / "jobs" / job).exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_outlived_its_job_keeps_the_folder(works: Any) -> None:
     job = str(works.command("true", follow_it=True).job)
     child = subprocess.Popen(["sleep", "60"], env={**os.environ, processes.MARK: processes.mark_of(job, 1)})
@@ -83,6 +86,7 @@ def test_a_rehearsal_of_forgetting_removes_nothing(works: Any) -> None:
     assert sorted(p.relative_to(works.folder) for p in works.folder.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_all_finished_jobs_whose_results_are_local_are_forgotten_and_no_other(works: Any) -> None:
     local = str(works.command(MAKE, follow_it=True).job)
     pull(works.inventory, local, all_files=True)
@@ -99,6 +103,7 @@ def test_all_finished_jobs_whose_results_are_local_are_forgotten_and_no_other(wo
     assert [j.job for j in forget_finished(works.inventory).jobs] == [remote]
 
 
+@pytest.mark.slow
 def test_a_forgotten_job_says_so_and_keeps_its_end_in_the_ledger(works: Any) -> None:
     job = str(works.command("exit 3", follow_it=True).job)
     forget(works.inventory, job)
@@ -175,6 +180,7 @@ def _forget(desk: Any, spec: JobSpec, at: int = 0) -> dict[str, Any]:
     return {"forget": json.loads(done.stdout)[0]}
 
 
+@pytest.mark.slow
 def test_a_forget_that_is_killed_anywhere_leaves_the_whole_folder_or_a_tombstone(
     desk: Any, tmp_path: Path
 ) -> None:

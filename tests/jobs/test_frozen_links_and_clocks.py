@@ -68,6 +68,7 @@ def far(pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path) -> I
                 cancel(inventory, row.job)
 
 
+@pytest.mark.slow
 def test_over_a_frozen_link_a_job_is_unknown_nothing_follows_and_thawed_it_is_right_again(
     far: Any, tmp_path: Path
 ) -> None:
@@ -99,6 +100,7 @@ def test_over_a_frozen_link_a_job_is_unknown_nothing_follows_and_thawed_it_is_ri
     assert after == before and not list(folder.glob("*/cancel"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc for a clock that is wrong")
 @pytest.mark.parametrize("days", [-400, 9000])
 def test_a_pod_whose_clock_is_wrong_by_days_changes_no_verdict(

@@ -83,6 +83,7 @@ def until_refused(desk: Desk, job: str) -> None:
     until(lambda: json.loads((desk.locks / f"{job}.lock").read_text())["problem"] is not None)
 
 
+@pytest.mark.slow
 def test_the_supervisor_of_a_job_that_fills_the_disk_lives_and_its_status_says_so(desk: Desk) -> None:
     job = fill(desk)
     supervisor = desk.supervisor(job)
@@ -102,6 +103,7 @@ def test_a_job_that_fills_the_disk_is_cancelled_with_its_record(desk: Desk) -> N
     assert desk.cancel(job).cancel == "ended"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
@@ -118,6 +120,7 @@ def test_wall_time_and_stall_time_are_kept_on_a_full_disk(
     assert is_full(desk)
 
 
+@pytest.mark.slow
 def test_a_log_goes_on_where_the_full_disk_stopped_it(desk: Desk) -> None:
     job = fill(desk, SPEAK)
     log = desk.folder(job, 1) / "log"
@@ -130,6 +133,7 @@ def test_a_log_goes_on_where_the_full_disk_stopped_it(desk: Desk) -> None:
     assert lines == [b"line %d" % (i + 1) for i in range(len(lines))]
 
 
+@pytest.mark.slow
 def test_records_are_complete_once_there_is_room_again(desk: Desk) -> None:
     job = fill(desk, "echo full; while [ -e fill ]; do sleep 0.02; done; exit 3")
     until_refused(desk, job)
@@ -180,6 +184,7 @@ def test_a_cancel_that_no_mark_can_tell_is_an_error_that_names_the_full_disk(des
         desk.cancel(spec.job)
 
 
+@pytest.mark.slow
 def test_an_attempt_that_a_full_disk_keeps_from_its_start_waits_and_starts_once_there_is_room(
     desk: Desk,
 ) -> None:
@@ -196,6 +201,7 @@ def test_an_attempt_that_a_full_disk_keeps_from_its_start_waits_and_starts_once_
     assert (desk.folder(spec.job) / "starts").read_text() == "started\n"
 
 
+@pytest.mark.slow
 def test_an_attempt_that_a_full_disk_keeps_from_its_payload_is_cancelled_and_frees_its_gpu(
     desk: Desk, card: Card
 ) -> None:

@@ -141,6 +141,7 @@ def test_what_waits_on_a_pod_that_restarts_is_unattended_until_it_is_submitted_a
     assert (there.folder(spec.job) / "starts").read_text() == "x\n"
 
 
+@pytest.mark.slow
 def test_one_pod_leaves_alone_what_waits_for_another_one_on_their_volume(
     desk, cells, card, shared: Path
 ) -> None:
@@ -172,6 +173,7 @@ def test_on_a_volume_that_others_may_see_another_life_is_unknown(desk, cells, sh
     assert (shared / "jobs" / spec.job / "starts").read_text() == "x\n"
 
 
+@pytest.mark.slow
 def test_of_two_pods_on_one_volume_one_runs_an_attempt_and_the_other_may_stop_it(
     desk, cells, shared: Path
 ) -> None:
@@ -197,6 +199,7 @@ def test_of_two_pods_on_one_volume_one_runs_an_attempt_and_the_other_may_stop_it
     assert '"abandoned"' in ends.read_text()
 
 
+@pytest.mark.slow
 def test_a_cancel_on_one_pod_writes_no_end_of_an_attempt_that_another_pod_runs(
     desk, cells, shared: Path
 ) -> None:

@@ -138,6 +138,7 @@ def kill_supervisors(desk, sample: int | None) -> dict[str, int]:
     return {**ends, "killed": points.killed}
 
 
+@pytest.mark.slow
 def test_a_supervisor_killed_at_some_events_and_submitted_again(desk, tmp_path, monkeypatch) -> None:
     one_gpu(tmp_path, monkeypatch)
     assert kill_supervisors(desk, sample=10)["killed"] >= 7
@@ -180,6 +181,7 @@ def kill_claims(desk, sample: int | None) -> int:
     return kill_submits(desk, "claim", request, sample, least=100)
 
 
+@pytest.mark.slow
 def test_a_claim_killed_at_some_events_and_submitted_again(desk) -> None:
     assert kill_claims(desk, sample=8) >= 6
 
@@ -198,6 +200,7 @@ def kill_clients(desk, sample: int | None) -> int:
     return kill_submits(desk, "client", request, sample, least=20)
 
 
+@pytest.mark.slow
 def test_a_client_killed_at_some_events_of_a_submit_that_is_repeated(desk) -> None:
     assert kill_clients(desk, sample=8) >= 6
 
@@ -265,6 +268,7 @@ def both_ways(pod: Pod, proxy: FaultProxy, make_inventory: Callable[..., Invento
     return inventory
 
 
+@pytest.mark.slow
 def test_a_link_cut_after_some_messages_and_submitted_again(cutter, desk, make_inventory) -> None:
     cut_links(type(desk), *cutter, both_ways(*cutter, make_inventory), sample=5)
 
@@ -289,6 +293,7 @@ def test_the_ssh_command_returns_at_once_while_the_payload_runs_on(pod, desk, ma
         assert remote.cancel(spec.job).state == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_pod_killed_with_all_its_processes_has_lost_its_job_and_says_so(
     tmp_path, desk, make_inventory
 ) -> None:

@@ -32,6 +32,7 @@ from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
 
 
+@pytest.mark.slow
 def test_each_job_is_one_row_and_a_host_is_asked_once(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     done = works.command("true", follow_it=True).job
     failed = works.command("exit 3", follow_it=True).job
@@ -68,6 +69,7 @@ def test_a_host_whose_entry_cannot_be_used_hides_no_job_of_another_host(works: A
     assert cancel.cancel(inventory, job, pod_is_gone=True).state == "abandoned"
 
 
+@pytest.mark.slow
 def test_a_job_whose_records_make_no_sense_is_unknown_and_keeps_no_other_away(works: Any) -> None:
     good = works.command("echo hello", follow_it=True).job
     odd = works.command("echo again", follow_it=True).job
@@ -102,6 +104,7 @@ def test_rows_that_name_no_job_make_the_look_incomplete_and_are_said(
     assert f"here: jobs may be missing: {problem}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_look_writes_down_the_states_of_all_jobs_in_one_transaction(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +133,7 @@ def test_looking_starts_nothing(works: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert os.listdir(works.workdir / "jobs") == [".volume"]
 
 
+@pytest.mark.slow
 def test_old_ends_are_hidden_until_all_are_asked_for(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflow, "NEWEST", 1)
     for n in range(3):
@@ -164,6 +168,7 @@ def sleeper(inventory: Inventory) -> str:
     return str(retrack(inventory, recipe="command", command="sleep 60", gpus=0).job)
 
 
+@pytest.mark.slow
 def test_a_host_that_is_away_makes_its_jobs_unknown_and_nothing_follows(far: Any) -> None:
     inventory, proxy = far
     job = sleeper(inventory)
@@ -188,6 +193,7 @@ def test_a_host_that_is_away_makes_its_jobs_unknown_and_nothing_follows(far: Any
     assert (row.state, row.attempt) == ("running", 1)
 
 
+@pytest.mark.slow
 def test_the_users_word_abandons_the_attempt_of_a_host_that_is_gone_and_the_next_one_fences_it(
     far: Any,
 ) -> None:
@@ -203,6 +209,7 @@ def test_the_users_word_abandons_the_attempt_of_a_host_that_is_gone_and_the_next
     cancel.cancel(inventory, job)
 
 
+@pytest.mark.slow
 def test_one_dead_host_does_not_hide_another(works: Any, far: Any) -> None:
     inventory, proxy = far
     both = inventory.model_copy(update={"hosts": {**inventory.hosts, **works.inventory.hosts}})
@@ -243,6 +250,7 @@ def test_a_job_on_a_host_that_left_the_inventory_is_unknown(works: Any) -> None:
     assert (row.state, row.reason) == ("unknown", "the inventory does not name this host any more")
 
 
+@pytest.mark.slow
 def test_what_to_do_about_a_job_is_said_where_the_inventory_does_not_name_its_host_any_more(
     works: Any,
 ) -> None:

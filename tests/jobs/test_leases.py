@@ -29,6 +29,7 @@ def go(desk, job: str, attempt: int = 1) -> None:
     (desk.folder(job, attempt) / "go").touch()
 
 
+@pytest.mark.slow
 def test_two_jobs_for_one_gpu_run_one_after_the_other(desk, card) -> None:
     first, second = (desk.spec("sh", "-c", HOLD, gpus=1) for _ in range(2))
     assert desk.submit(first).gpu == (uuid(0),)
@@ -45,6 +46,7 @@ def test_two_jobs_for_one_gpu_run_one_after_the_other(desk, card) -> None:
     desk.until(second.job, "succeeded")
 
 
+@pytest.mark.slow
 def test_four_that_wait_start_in_their_order_and_one_that_gives_up_blocks_nobody(
     desk, card, tmp_path: Path
 ) -> None:
@@ -64,6 +66,7 @@ def test_four_that_wait_start_in_their_order_and_one_that_gives_up_blocks_nobody
     assert desk.see(waiting[1].job).state == "cancelled"
 
 
+@pytest.mark.slow
 def test_while_a_job_waits_the_driver_is_asked_once_in_each_pause(desk, card) -> None:
     card.says(A100.format(i=0, u="0", used=60000, use=97))
     spec = desk.spec("true", gpus=1)
@@ -77,6 +80,7 @@ def test_while_a_job_waits_the_driver_is_asked_once_in_each_pause(desk, card) ->
     assert all(later - earlier > 0.4 for earlier, later in itertools.pairwise(calls)), calls
 
 
+@pytest.mark.slow
 def test_a_gpu_that_somebody_else_uses_is_waited_for(desk, card) -> None:
     card.says(
         A100.format(i=0, u=0, used=20143, use=97)
@@ -101,6 +105,7 @@ def test_a_gpu_that_somebody_else_uses_is_waited_for(desk, card) -> None:
     assert (desk.folder(both.job, 1) / "gpus").read_text().strip() == f"{uuid(0)},{uuid(1)}"
 
 
+@pytest.mark.slow
 def test_a_gpu_stays_leased_while_a_payload_lives_whose_supervisor_was_killed(desk, card) -> None:
     first, second = (desk.spec("sh", "-c", HOLD, gpus=1) for _ in range(2))
     desk.submit(first)
@@ -175,6 +180,7 @@ def test_a_job_that_waits_while_the_driver_breaks_ends_after_two_minutes_with_th
     assert not (desk.folder(spec.job, 1) / "started").exists()
 
 
+@pytest.mark.slow
 def test_a_mig_instance_is_leased_by_its_own_uuid_and_its_gpu_is_not(desk, card) -> None:
     card.says(A100.format(i=0, u=0, used=1500, use="[N/A]"))
     listed = f"GPU 0: A100 (UUID: {uuid(0)})\n"

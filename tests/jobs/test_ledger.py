@@ -185,6 +185,7 @@ def test_the_last_is_the_newest_of_the_kind_that_is_needed_or_of_all_where_there
 _WORDS = (*ORDER, *ENDED, "unknown")
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 2), st.sampled_from(_WORDS)), max_size=12))
 def test_whatever_order_words_come_in_ends_stay_and_states_climb(words: list[tuple[int, str]]) -> None:

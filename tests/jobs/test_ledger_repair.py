@@ -62,6 +62,7 @@ def three(works: Any) -> list[str]:
     return [str(report.job) for report in made]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_corrupt_ledger_is_kept_rebuilt_from_the_hosts_and_said(
     works: Any, three: list[str], damage: Callable[[Path], None]
@@ -85,6 +86,7 @@ def test_a_corrupt_ledger_is_kept_rebuilt_from_the_hosts_and_said(
     assert pull(works.inventory, three[0], all_files=True).files == 1
 
 
+@pytest.mark.slow
 def test_jobs_whose_host_is_gone_and_what_was_learnt_of_them_stay_where_their_rows_can_be_read(
     works: Any, three: list[str]
 ) -> None:
@@ -108,6 +110,7 @@ def test_jobs_whose_host_is_gone_and_what_was_learnt_of_them_stay_where_their_ro
     assert gone.job not in {job.job for job in ledger.jobs()}
 
 
+@pytest.mark.slow
 def test_only_jobs_of_this_ledger_are_written_down_where_its_name_can_be_read(
     works: Any, three: list[str]
 ) -> None:
@@ -133,6 +136,7 @@ def test_a_dry_run_repairs_nothing_and_says_what_does(works: Any, three: list[st
     assert len(jobs(works.inventory, all_jobs=True).jobs) == 3
 
 
+@pytest.mark.slow
 def test_a_host_that_is_silent_during_the_repair_is_said(
     works: Any, three: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -164,6 +168,7 @@ print(left)
 """
 
 
+@pytest.mark.slow
 def test_a_repair_that_is_killed_anywhere_is_done_by_the_next_command(works: Any, three: list[str]) -> None:
     path, n, ends = works.ledger.path, 1, 0
     good = path.read_bytes()

@@ -419,6 +419,7 @@ def killed_everywhere(made: Path, folder: Path, points: range) -> None:
     assert len(points) < 30, "it never came to its end"
 
 
+@pytest.mark.slow
 def test_a_killed_round_leaves_whole_files_and_the_next_one_completes_it(made: Path, tmp_path: Path) -> None:
     killed_everywhere(made, tmp_path, range(4, 30, 8))
 
@@ -467,6 +468,7 @@ def proxied(pod: Pod, proxy: FaultProxy, make_inventory: Any, workdir: Path) -> 
     return inventory
 
 
+@pytest.mark.slow
 def test_every_frame_of_a_followed_job_is_downloaded_and_the_pull_after_it_moves_none_of_them(
     works: Any, made: Path, quick: None
 ) -> None:
@@ -487,6 +489,7 @@ def test_every_frame_of_a_followed_job_is_downloaded_and_the_pull_after_it_moves
     assert json.loads((home.folder / "pulled.json").read_text())["judged"] is True
 
 
+@pytest.mark.slow
 def test_what_a_job_wrote_last_is_downloaded_at_its_end(
     works: Any, made: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -510,6 +513,7 @@ def test_a_job_that_had_ended_is_read_and_nothing_is_fetched(works: Any, made: P
     assert not works.inventory.backups.exists()
 
 
+@pytest.mark.slow
 def test_two_followers_of_one_job_both_see_its_end_and_each_file_is_downloaded_once(
     works: Any, made: Path, quick: None
 ) -> None:
@@ -528,6 +532,7 @@ def test_two_followers_of_one_job_both_see_its_end_and_each_file_is_downloaded_o
     assert sum(r.home.came_files for r in reports) == 6
 
 
+@pytest.mark.slow
 def test_frames_are_downloaded_though_the_link_is_cut_and_freezes(
     pod: Pod, make_inventory: Any, made: Path, tmp_path: Path, quick: None
 ) -> None:
@@ -550,6 +555,7 @@ def test_frames_are_downloaded_though_the_link_is_cut_and_freezes(
     assert (report.home.files, report.home.problem) == (14, None)
 
 
+@pytest.mark.slow
 def test_a_full_local_disk_is_reported_once_and_following_continues(
     works: Any, made: Path, tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -633,6 +639,7 @@ def followed(inventory: Inventory, script: str) -> list[str]:
     return [*words, f"--command=sh -c '{script}'", f"--inventory={inventory.path}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["ok", "hang"])
 def test_ctrl_c_during_a_download_ends_at_once_and_leaves_nothing(
     link: str, pod: Pod, make_inventory: Any, made: Path, tmp_path: Path
@@ -662,6 +669,7 @@ def test_ctrl_c_during_a_download_ends_at_once_and_leaves_nothing(
         cancel(inventory, "last")
 
 
+@pytest.mark.slow
 def test_with_json_arrivals_are_lines_of_their_own_and_the_last_line_counts_them(
     works: Any, made: Path, tmp_path: Path
 ) -> None:
@@ -730,6 +738,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(following.follow.__kwdefaults__ or {}, "patience_s", 1.0)
 
 
+@pytest.mark.slow
 def test_a_pod_that_is_killed_costs_at_most_the_last_ten_seconds(
     made: Path, tmp_path: Path, make_inventory: Any, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:

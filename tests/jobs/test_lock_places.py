@@ -123,6 +123,7 @@ class MachineOfItsOwn(LocalSession):
         self._outer.stdout.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0 or shutil.which("nsenter") is None, reason="mounts"
 )

@@ -300,6 +300,7 @@ def followed_through_cuts(
     return bytes(got)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_no_byte_is_lost_or_repeated_when_the_link_is_cut_anywhere(
     proxied: Inventory, proxy: FaultProxy, attempt: Path, seed: int, monkeypatch: pytest.MonkeyPatch
@@ -329,6 +330,7 @@ def test_no_byte_is_lost_or_repeated_for_a_cut_after_every_so_many_bytes(
         assert got == wanted, step
 
 
+@pytest.mark.slow
 def test_a_link_that_freezes_is_noticed_and_followed_on(
     proxied: Inventory, proxy: FaultProxy, attempt: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,6 +348,7 @@ def test_a_link_that_freezes_is_noticed_and_followed_on(
         assert content(list(followed)) == b"while frozen\n"
 
 
+@pytest.mark.slow
 def test_a_host_that_stays_away_is_an_error_after_the_patience(
     proxied: Inventory, proxy: FaultProxy, attempt: Path
 ) -> None:
@@ -451,6 +454,7 @@ print(json.dumps([amount, before, resource.getrusage(resource.RUSAGE_SELF).ru_ma
 """
 
 
+@pytest.mark.slow
 def test_the_length_of_a_log_costs_no_memory(
     pod: Pod, make_inventory: Callable[..., Inventory], attempt: Path
 ) -> None:

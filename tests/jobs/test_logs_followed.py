@@ -33,6 +33,7 @@ def test_a_log_that_is_only_read_is_whole_and_0_whatever_became_of_the_job(works
     assert (report.exit_code, report.state, report.payload_exit_code) == (0, "failed", 2)
 
 
+@pytest.mark.slow
 def test_following_a_job_that_is_cancelled_before_it_begins_ends(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +50,7 @@ def test_following_a_job_that_is_cancelled_before_it_begins_ends(
     assert (report.state, report.exit_code) == ("cancelled", 5)
 
 
+@pytest.mark.slow
 def test_a_job_that_ends_while_its_log_still_arrives_loses_no_line_of_it(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +66,7 @@ def test_a_job_that_ends_while_its_log_still_arrives_loses_no_line_of_it(
     assert said == [str(number) for number in range(1, 40_001)]
 
 
+@pytest.mark.slow
 def test_a_job_whose_supervisor_and_payload_were_killed_is_followed_to_lost(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +92,7 @@ def test_a_job_whose_supervisor_and_payload_were_killed_is_followed_to_lost(
     assert said[-1] == "lost"
 
 
+@pytest.mark.slow
 def test_every_line_comes_once_though_the_link_is_cut_again_and_again(
     pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path
 ) -> None:
@@ -127,6 +131,7 @@ def _run(works: Any, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_what_follows_writes_json_lines_and_the_last_is_the_result(works: Any) -> None:
     words = ("retrack", "--recipe=command", "--gpus=0", "--command=sh -c 'echo one; echo two; exit 3'")
     done = _run(works, *words, "--follow", "--json")
@@ -140,6 +145,7 @@ def test_what_follows_writes_json_lines_and_the_last_is_the_result(works: Any) -
     assert again.returncode == 0
 
 
+@pytest.mark.slow
 def test_what_a_host_wrote_reaches_no_terminal_unescaped(works: Any) -> None:
     words = ("retrack", "--recipe=command", "--gpus=0", r"--command=printf '\033[31mred\007\n'")
     done = _run(works, *words, "--follow")
@@ -147,6 +153,7 @@ def test_what_a_host_wrote_reaches_no_terminal_unescaped(works: Any) -> None:
     assert "\\x1b[31mred\\x07" in done.stdout and "\x1b" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_job_answer_with_its_fields(works: Any) -> None:
     job = json.loads(
         _run(works, "retrack", "--recipe=command", "--gpus=0", "--command=sleep 60", "--json").stdout
@@ -163,6 +170,7 @@ def test_the_commands_of_a_job_answer_with_its_fields(works: Any) -> None:
     assert _run(works, "retrack", "--show-preset=nope").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_job_that_its_host_cannot_tell_of_is_not_followed_for_ever(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,6 +166,7 @@ def test_a_log_without_times_is_not_taken_for_one_in_which_nothing_was_written(a
     assert "--tail" in e.value.hint
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_last_lines_followed_or_not(works: Any) -> None:
     job = works.command("for i in 1 2 3 4; do echo $i; done", follow_it=True).job
 
@@ -182,6 +183,7 @@ def test_the_command_prints_the_last_lines_followed_or_not(works: Any) -> None:
     assert workflow.logs(works.inventory, str(job), start=LogStart(tail=1)).lines[0].offset == 6
 
 
+@pytest.mark.slow
 def test_a_job_that_writes_more_than_its_log_holds_is_seen_at_work_and_not_ended_as_stalled(
     desk: Any,
 ) -> None:

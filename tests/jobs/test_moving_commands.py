@@ -40,6 +40,7 @@ def command(inventory: Inventory, script: str, **more: Any) -> str:
     return str(report.job)
 
 
+@pytest.mark.slow
 def test_a_command_starts_from_scratch_on_another_disk(three: Inventory, tmp_path: Path) -> None:
     job = command(three, f"test -e {tmp_path}/go || exit 3", follow_it=True)
     (tmp_path / "go").touch()
@@ -52,6 +53,7 @@ def test_a_command_starts_from_scratch_on_another_disk(three: Inventory, tmp_pat
     assert (after.host, after.attempt) == ("z", 2) and after.spec_sha256 != before.spec_sha256
 
 
+@pytest.mark.slow
 def test_on_one_disk_the_job_goes_on_as_it_lies_there(three: Inventory, tmp_path: Path) -> None:
     job = command(three, f"test -e {tmp_path}/go || exit 3", follow_it=True)
     (tmp_path / "go").touch()
@@ -76,6 +78,7 @@ def test_another_spec_under_the_same_id_is_not_touched(three: Inventory, tmp_pat
     assert ledger_of(three).find(job).attempt == 1
 
 
+@pytest.mark.slow
 def test_what_was_never_sent_is_moved_without_a_word_and_what_may_be_on_its_way_is_not(
     three: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +100,7 @@ def test_what_was_never_sent_is_moved_without_a_word_and_what_may_be_on_its_way_
             assert resume(three, "last", host="z").state == "running"
 
 
+@pytest.mark.slow
 def test_a_late_answer_of_the_old_host_is_no_news(three: Inventory, tmp_path: Path) -> None:
     job = command(three, f"until test -e {tmp_path}/go; do sleep 0.02; done; exit 3")
     ledger, x = ledger_of(three), three.host("x")
@@ -116,6 +120,7 @@ def test_a_late_answer_of_the_old_host_is_no_news(three: Inventory, tmp_path: Pa
         assert ledger.history(job) == story
 
 
+@pytest.mark.slow
 def test_another_laptop_takes_over_a_job_where_it_is_now(three: Inventory, tmp_path: Path) -> None:
     job = command(three, "exit 3", follow_it=True)
     theirs = three.model_copy(update={"state": tmp_path / "other-state"})

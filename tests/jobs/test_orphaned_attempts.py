@@ -90,6 +90,7 @@ def test_a_payload_that_finished_without_its_supervisor_is_a_success_once_its_fi
     assert lines_in(desk.folder(spec.job) / "starts") == 1 == lines_in(desk.folder(spec.job) / "checks")
 
 
+@pytest.mark.slow
 def test_a_supervisor_put_back_over_a_living_payload_takes_the_job_to_its_success(desk) -> None:
     spec = tracking(desk)
     folder = start_orphan(desk, spec)
@@ -154,6 +155,7 @@ def test_a_supervisor_killed_while_the_last_step_verifies_is_put_back_and_verifi
     assert lines_in(desk.folder(spec.job) / "checks") == 2
 
 
+@pytest.mark.slow
 def test_the_wall_time_counts_from_the_start_of_the_attempt_also_under_a_second_supervisor(desk) -> None:
     spec = tracking(desk, wall_s=3.0)
     began = time.monotonic()
@@ -164,6 +166,7 @@ def test_the_wall_time_counts_from_the_start_of_the_attempt_also_under_a_second_
     assert time.monotonic() - began < 8.0
 
 
+@pytest.mark.slow
 def test_finished_work_is_verified_also_after_the_wall_time_of_its_attempt(desk) -> None:
     spec = tracking(desk, verify=f"sleep 1.5; {VERIFY}", wall_s=3.0)
     folder = start_orphan(desk, spec)
@@ -174,6 +177,7 @@ def test_finished_work_is_verified_also_after_the_wall_time_of_its_attempt(desk)
     assert ended(desk, spec.job).state == "succeeded"
 
 
+@pytest.mark.slow
 def test_a_payload_that_stands_still_is_ended_by_a_second_supervisor(desk) -> None:
     spec = tracking(desk, stall_s=1.0)
     start_orphan(desk, spec)

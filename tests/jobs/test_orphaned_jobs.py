@@ -62,6 +62,7 @@ def all_tracked(two_pods: TwoPods, job: str, frames: Path) -> None:
     two_pods.until(lambda: jobs(two_pods.inventory, hosts=["a"]).jobs[0].state != "running")
 
 
+@pytest.mark.slow
 def test_a_tracking_that_ended_after_its_supervisor_died_is_a_success_and_no_attempt_is_made(
     two_pods: TwoPods,
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_tracking_that_ended_after_its_supervisor_died_is_a_success_and_no_att
     assert not two_pods.attempt("a", job, 2).exists()
 
 
+@pytest.mark.slow
 def test_a_tracking_with_a_frame_missing_is_lost_and_the_next_attempt_continues(two_pods: TwoPods) -> None:
     job, frames = start_tracking(two_pods)
     all_tracked(two_pods, job, frames)
@@ -92,6 +94,7 @@ def test_a_tracking_with_a_frame_missing_is_lost_and_the_next_attempt_continues(
     assert (end["state"], end["frames_done"]) == ("lost", FRAMES - 1)
 
 
+@pytest.mark.slow
 def test_a_follower_puts_a_supervisor_back_and_follows_the_job_to_its_success(two_pods: TwoPods) -> None:
     job, _ = start_tracking(two_pods)
     said: list[Any] = []
@@ -100,6 +103,7 @@ def test_a_follower_puts_a_supervisor_back_and_follows_the_job_to_its_success(tw
     assert "lost" not in {str(getattr(line, "state", "")) for line in said}
 
 
+@pytest.mark.slow
 def test_a_job_that_is_followed_when_its_supervisor_dies_is_not_called_lost(two_pods: TwoPods) -> None:
     two_pods.misbehave("a", FRAME_S="0.2")
     reports: list[Any] = []
@@ -115,6 +119,7 @@ def test_a_job_that_is_followed_when_its_supervisor_dies_is_not_called_lost(two_
     assert "lost" not in {str(change.state) for change in two_pods.ledger.history(job)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["resume", "retrack"])
 def test_a_running_job_without_a_supervisor_gets_another_one_and_keeps_its_attempt(
     works: Any, how: str
@@ -132,12 +137,14 @@ def test_a_running_job_without_a_supervisor_gets_another_one_and_keeps_its_attem
     assert json.loads((folder / "end.json").read_text())["reason"] == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_dry_run_puts_no_supervisor_back(works: Any) -> None:
     job, _ = start_orphan(works)
     assert resume(works.inventory, job, dry_run=True).state == "running"
     assert jobs(works.inventory).jobs[0].evidence["supervised"] is False
 
 
+@pytest.mark.slow
 def test_a_job_whose_files_nothing_verifies_is_lost_and_resumed(works: Any) -> None:
     job, folder = start_orphan(works)
     (folder / "go").touch()
@@ -169,6 +176,7 @@ def test_no_attempt_is_made_after_one_of_which_it_is_unknown_whether_it_is_lost(
     assert works.ledger.find(job).attempt == 1 and not works.attempt(job, 2).exists()
 
 
+@pytest.mark.slow
 def test_the_same_command_after_a_loss_offers_resume_before_it_starts_from_the_beginning(works: Any) -> None:
     job, folder = start_orphan(works)
     (folder / "go").touch()
@@ -183,6 +191,7 @@ def test_the_same_command_after_a_loss_offers_resume_before_it_starts_from_the_b
     assert works.command(WAITS, again=True).job != job
 
 
+@pytest.mark.slow
 def test_the_same_command_after_a_loss_finds_the_success_that_its_files_show(two_pods: TwoPods) -> None:
     job, frames = start_tracking(two_pods)
     all_tracked(two_pods, job, frames)
@@ -192,6 +201,7 @@ def test_the_same_command_after_a_loss_finds_the_success_that_its_files_show(two
     assert (report.exit_code, two_pods.known(job).state) == (0, "succeeded")
 
 
+@pytest.mark.slow
 def test_a_follower_calls_a_job_unknown_whose_host_can_start_nothing_that_judges_it(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +217,7 @@ def test_a_follower_calls_a_job_unknown_whose_host_can_start_nothing_that_judges
     assert (ended.row.state, ended.row.reason) == ("unknown", "no supervisor could start")
 
 
+@pytest.mark.slow
 def test_resume_all_judges_a_job_that_was_given_up_and_lists_it_no_more(works: Any) -> None:
     job, folder = start_orphan(works)
     works.ledger.record(job, 1, "abandoned", {"reason": "its pod was taken for gone"})

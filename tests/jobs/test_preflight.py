@@ -155,6 +155,7 @@ def test_a_preflight_costs_one_round_trip_and_only_for_a_job_that_is_new(
     assert asked == ["host_facts"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "words"),
     [
@@ -217,6 +218,7 @@ def failing_over(two_pods: TwoPods, said: list[Any], **more: Any) -> Any:
     return retrack(two_pods.inventory, host="a", failover="b", say=said.append, **wanted, **more)
 
 
+@pytest.mark.slow
 def test_a_failover_sends_the_job_to_the_other_pod_at_once_where_its_own_has_a_broken_driver(
     gpu_pods: tuple[TwoPods, Tools, Tools],
 ) -> None:
@@ -240,6 +242,7 @@ def test_a_failover_whose_other_pod_cannot_run_the_job_is_refused_before_anythin
     assert refused.value.host == "b" and two_pods.ledger.jobs() == ()
 
 
+@pytest.mark.slow
 def test_a_job_that_got_no_gpu_within_its_limit_moves_to_the_other_pod(
     gpu_pods: tuple[TwoPods, Tools, Tools],
 ) -> None:
@@ -292,6 +295,7 @@ def test_a_success_that_only_the_host_knows_of_yet_is_said_in_the_same_words(
     assert follow_it or same.jobs[0].reason == "done already; --again makes another"
 
 
+@pytest.mark.slow
 def test_the_same_command_after_a_failure_makes_another_job(works: Works) -> None:
     first = works.command("false", follow_it=True)
     assert first.state == "failed"

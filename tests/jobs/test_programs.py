@@ -60,6 +60,7 @@ def test_a_second_submit_sends_less_than_20_kb_in_one_round_trip(desk) -> None:
     assert session.commands == 1 and session.sent_bytes < 20_000
 
 
+@pytest.mark.slow
 def test_fifty_jobs_go_in_one_round_trip_and_each_runs_once(desk) -> None:
     desk.session = session = CountedSession(desk.session)
     specs = [desk.spec("sh", "-c", "echo $$ >> ../../../starts") for _ in range(50)]
@@ -90,6 +91,7 @@ def test_a_folder_in_place_of_a_jobs_spec_keeps_no_other_of_its_submit_from_star
     shutil.rmtree(desk.folder(odd.job))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["cut", "changed", "a folder", "removed"])
 def test_stored_programs_that_are_not_whole_are_not_run_but_sent_again(desk, change: str) -> None:
     run(desk)
@@ -150,6 +152,7 @@ def test_damaged_programs_of_another_version_start_nothing_and_the_error_says_wh
     assert not desk.folder(job, 2).exists()
 
 
+@pytest.mark.slow
 def test_a_job_of_another_version_is_started_from_its_own_archive(desk, monkeypatch) -> None:
     job = run(desk)
     bundle = (desk.folder(job) / "bundle").read_bytes()

@@ -17,6 +17,7 @@ def test_no_order_of_steps_and_no_crash_breaks_the_guarantee(crashes: int, pods:
     assert found.states > 200 * (crashes + 1) and found.at_rest > 0, found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pods", [(0, 0, 0), (0, 1, 0)], ids=["one pod", "two pods, one volume"])
 @pytest.mark.parametrize("crashes", [0, 1, pytest.param(2, marks=pytest.mark.soak)])
 def test_a_job_that_waits_for_a_gpu_is_started_once_and_never_forgotten(

@@ -49,6 +49,7 @@ def test_what_is_downloaded_is_what_the_host_has_and_its_record_names_it(works: 
     assert report.exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_second_pull_moves_and_changes_nothing(works: Any, ended: str) -> None:
     first = pull(works.inventory, ended, all_files=True)
     before = {p: p.stat() for p in first.folder.rglob("*")}
@@ -75,6 +76,7 @@ def test_a_broken_plug_in_stops_no_pull_of_a_job_that_is_named(
         plugins.installed.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_and_leaves_no_trace(works: Any, ended: str) -> None:
     job = works.command("true").job
     works.until((works.attempt(job) / "end.json").exists)
@@ -97,6 +99,7 @@ def test_a_file_that_was_spoilt_here_is_fetched_again(works: Any, ended: str) ->
     assert (file.read_text(), report.transferred_files) == ("one\n", 1)
 
 
+@pytest.mark.slow
 def test_what_was_pulled_is_kept_beside_when_the_pod_has_other_bytes_by_now(works: Any, ended: str) -> None:
     folder = pull(works.inventory, ended, all_files=True).folder
     there = works.attempt(ended) / "work/one.txt"
@@ -164,6 +167,7 @@ def test_a_file_that_the_host_cannot_read_is_refused_and_nothing_is_kept(
     assert not (runs_of(works.inventory, None) / ended).exists()
 
 
+@pytest.mark.slow
 def test_a_pull_of_a_resumed_job_moves_nothing_that_an_earlier_attempt_left_here(works: Any) -> None:
     script = "echo same > same; test -e ../../../go || exit 3; echo new > new"
     job = works.command(script, follow_it=True).job
@@ -176,6 +180,7 @@ def test_a_pull_of_a_resumed_job_moves_nothing_that_an_earlier_attempt_left_here
     assert (first.folder.with_name(f"{job}.attempt-1") / "same").read_text() == "same\n"
 
 
+@pytest.mark.slow
 def test_copies_from_an_earlier_attempt_count_for_the_room_on_the_disk(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +226,7 @@ def test_what_tools_would_run_or_read_stays_on_the_host_and_the_rest_is_pulled(w
     assert report.exit_code == 6
 
 
+@pytest.mark.slow
 def test_of_many_refused_names_the_first_are_named_and_the_rest_counted(works: Any) -> None:
     job = works.command("mkdir .git; touch ok; cd .git; touch $(seq 30)", follow_it=True).job
     report = pull(works.inventory, job, all_files=True)
@@ -230,6 +236,7 @@ def test_of_many_refused_names_the_first_are_named_and_the_rest_counted(works: A
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["-rf", "a b", "$(x)", "ü", "\udcff", "new\nline"])
 def test_strange_names_are_downloaded_as_they_are(works: Any, ended: str, name: str) -> None:
     (works.attempt(ended) / "work" / name).write_text("strange\n")
@@ -237,6 +244,7 @@ def test_strange_names_are_downloaded_as_they_are(works: Any, ended: str, name: 
     assert (report.folder / name).read_text() == "strange\n"
 
 
+@pytest.mark.slow
 def test_only_the_attempt_that_counts_is_downloaded_and_the_one_before_is_kept_beside(works: Any) -> None:
     job = works.command(
         "echo $PPID > mine; test -e ../../../go || { touch only-first; exit 3; }", follow_it=True
@@ -262,6 +270,7 @@ def test_of_a_job_that_failed_only_what_is_whole_is_downloaded(works: Any) -> No
     assert [a.path for a in report.quarantined] == ["c/00001.frame"]
 
 
+@pytest.mark.slow
 def test_a_torn_result_is_kept_in_quarantine_whether_or_not_the_others_are_taken(works: Any) -> None:
     script = "mkdir c; echo torn > c/00001.frame; echo x > ok;"
     failed = works.command(f"{script} exit 1", follow_it=True).job
@@ -282,6 +291,7 @@ def test_a_torn_result_is_kept_in_quarantine_whether_or_not_the_others_are_taken
     assert not folder.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", ["another frame", "torn"])
 def test_a_good_frame_here_stays_when_the_pod_has_a_bad_one_in_its_place(
     works: Any, tmp_path: Path, bad: str
@@ -309,6 +319,7 @@ def test_what_still_runs_has_no_results_yet(works: Any) -> None:
     cancel(works.inventory, job)
 
 
+@pytest.mark.slow
 def test_of_two_pulls_at_once_one_is_refused(works: Any, ended: str) -> None:
     folder = runs_of(works.inventory, None) / ended
     holder = rf"another command downloads this job \(process {os.getpid()} on "
@@ -356,6 +367,7 @@ def killed_everywhere(works: Any, job: str, points: range) -> None:
     assert len(points) < 30, "it never came to its end"
 
 
+@pytest.mark.slow
 def test_a_killed_pull_leaves_a_whole_tree_and_the_next_one_completes_it(works: Any, ended: str) -> None:
     killed_everywhere(works, ended, range(3, 30, 9))
 

@@ -18,6 +18,7 @@ from being_remote.workflows.pull import NotPulled, PullReport, pull_all_jobs
 MAKE = "echo one > one.txt"
 
 
+@pytest.mark.slow
 def test_every_finished_job_is_pulled_and_what_runs_or_has_nothing_is_left_out(works: Any) -> None:
     first = works.command(MAKE, follow_it=True).job
     second = works.command("echo two > two.txt", follow_it=True).job
@@ -38,6 +39,7 @@ def test_every_finished_job_is_pulled_and_what_runs_or_has_nothing_is_left_out(w
     assert sum(job.transferred_files for job in again.jobs if isinstance(job, PullReport)) == 0
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_be_pulled_keeps_no_other_from_it(works: Any) -> None:
     good = works.command(MAKE, follow_it=True).job
     bad = works.command("echo two > two.txt", follow_it=True).job
@@ -47,6 +49,7 @@ def test_a_job_that_cannot_be_pulled_keeps_no_other_from_it(works: Any) -> None:
     assert report.exit_code == 3
 
 
+@pytest.mark.slow
 def test_all_jobs_of_a_host_are_looked_at_once(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         works.command(f"echo {number} > one.txt", follow_it=True)
@@ -74,6 +77,7 @@ def test_what_is_local_already_is_no_fault_when_its_host_has_it_no_more(works: A
     assert pull_all_jobs(works.inventory, all_files=True).jobs == ()
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_list_and_takes_a_job_or_all_of_them(works: Any) -> None:
     job = works.command(MAKE, follow_it=True).job
 

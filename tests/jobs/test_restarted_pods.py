@@ -58,6 +58,7 @@ def start_and_restart(works: Works) -> str:
     return job
 
 
+@pytest.mark.slow
 def test_after_a_restart_on_the_same_volume_the_users_word_makes_it_safe_to_stop_again(
     restarted: Works,
 ) -> None:
@@ -79,6 +80,7 @@ def test_after_a_restart_on_the_same_volume_the_users_word_makes_it_safe_to_stop
     assert (again.state, again.was_ended) == ("abandoned", True)
 
 
+@pytest.mark.slow
 def test_no_supervisor_of_another_boot_judges_an_attempt_on_a_volume_that_others_may_see(
     restarted: Works,
 ) -> None:
@@ -90,6 +92,7 @@ def test_no_supervisor_of_another_boot_judges_an_attempt_on_a_volume_that_others
     assert restarted.ledger.find(job).attempt == 1
 
 
+@pytest.mark.slow
 def test_an_attempt_on_a_host_that_gives_no_answer_is_abandoned_on_the_users_word(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from being_remote.workflows.resume import resume
 ONCE = "test -e ../../../go || exit 3"
 
 
+@pytest.mark.slow
 def test_a_failed_job_gets_a_next_attempt_with_the_same_spec(works: Any) -> None:
     first = works.command(ONCE, follow_it=True)
     (works.workdir / "jobs" / first.job / "go").touch()
@@ -35,6 +36,7 @@ def test_a_failed_job_gets_a_next_attempt_with_the_same_spec(works: Any) -> None
     assert made == [(1, None), (1, "about to be sent"), (2, "resumed after failed"), (2, "about to be sent")]
 
 
+@pytest.mark.slow
 def test_a_cancelled_job_can_go_on_and_be_cancelled_again(works: Any) -> None:
     job = works.command("sleep 60").job
     cancel(works.inventory, job)
@@ -55,6 +57,7 @@ def test_what_succeeded_is_not_resumed(works: Any) -> None:
         resume(works.inventory, "last")
 
 
+@pytest.mark.slow
 def test_unknown_is_resumed_only_on_the_users_word(works: Any) -> None:
     go = works.folder / "go"
     job = works.command(f"until test -e '{go}'; do sleep 0.02; done").job
@@ -105,6 +108,7 @@ def test_a_dry_run_writes_nothing_down(works: Any) -> None:
     assert works.ledger.history(job) == story
 
 
+@pytest.mark.slow
 def test_a_dry_run_makes_no_attempt(works: Any) -> None:
     job = works.command("exit 1", follow_it=True).job
     report = resume(works.inventory, job, dry_run=True)
@@ -113,6 +117,7 @@ def test_a_dry_run_makes_no_attempt(works: Any) -> None:
     assert not works.attempt(job, 2).exists()
 
 
+@pytest.mark.slow
 def test_another_laptop_takes_over_only_when_told_and_the_first_one_notices(works: Any) -> None:
     job = works.command("exit 1", follow_it=True).job
     theirs = works.inventory.model_copy(update={"state": works.folder / "other-state"})
@@ -136,6 +141,7 @@ def test_another_laptop_takes_over_only_when_told_and_the_first_one_notices(work
         resume(theirs, job)
 
 
+@pytest.mark.slow
 def test_a_running_job_that_is_taken_over_is_only_written_down(works: Any) -> None:
     job = works.command("sleep 60").job
     theirs = works.inventory.model_copy(update={"state": works.folder / "other-state"})

@@ -21,6 +21,7 @@ from being_remote.workflows.resume import ResumeReport, resume
 KEPT = "10 whole frames of another host's attempt are kept"
 
 
+@pytest.mark.slow
 def test_the_file_set_is_that_of_an_undisturbed_run(two_pods: TwoPods) -> None:
     two_pods.misbehave("a", EXIT_AT="10:1")
     job = str(two_pods.track(follow_it=True).job)
@@ -58,6 +59,7 @@ def test_the_file_set_is_that_of_an_undisturbed_run(two_pods: TwoPods) -> None:
     assert contents(two_pods.home(job).with_name(f"{job}.attempt-1")) == brought
 
 
+@pytest.mark.slow
 def test_a_pod_that_is_silent_is_left_only_on_the_users_word(two_pods: TwoPods) -> None:
     job = two_pods.at_work()
     with pytest.raises(UsageError, match="it is running"):
@@ -81,6 +83,7 @@ def test_a_pod_that_is_silent_is_left_only_on_the_users_word(two_pods: TwoPods) 
     assert (1, "abandoned") in [(t.attempt, t.state) for t in two_pods.ledger.history(job)]
 
 
+@pytest.mark.slow
 def test_an_attempt_that_is_seen_again_is_superseded_and_can_be_ended(two_pods: TwoPods) -> None:
     job = two_pods.at_work()
     two_pods.pods["a"].pause()
@@ -115,6 +118,7 @@ def moved(two_pods: TwoPods, job: str) -> tuple[ResumeReport, Path]:
     return report, two_pods.pods["b"].root / "Being/jobs/.pushed"
 
 
+@pytest.mark.slow
 def test_nothing_at_home_starts_from_scratch_and_says_so(two_pods: TwoPods) -> None:
     report, pushed = moved(two_pods, two_pods.at_work(frames=0))
     assert report.moved is not None and any("from scratch" in note for note in report.moved.notes)
@@ -122,6 +126,7 @@ def test_nothing_at_home_starts_from_scratch_and_says_so(two_pods: TwoPods) -> N
     assert "kept" not in two_pods.log("b", report.job, 2)
 
 
+@pytest.mark.slow
 def test_a_box_alone_keeps_the_crop(two_pods: TwoPods) -> None:
     report, _ = moved(two_pods, two_pods.at_work(frames=3))
     assert report.moved is not None and (report.moved.frames_kept, report.moved.files) == (0, 1)
@@ -143,6 +148,7 @@ def test_only_whole_frames_travel_and_the_longest_run_of_all_attempts(two_pods: 
     assert sorted(p.name for p in pushed.rglob("*.frame")) == [f"{n:05d}.frame" for n in range(8)]
 
 
+@pytest.mark.slow
 def test_the_actors_input_is_put_there_where_it_is_not(two_pods: TwoPods) -> None:
     there = two_pods.checkout("b") / "input/demo"
     (there / "identity.npy").unlink()
@@ -189,6 +195,7 @@ class Killed(BaseException):
     """The laptop's process is gone."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where",
     [
@@ -238,6 +245,7 @@ def test_killed_anywhere_the_same_command_makes_the_attempt_once(
     assert len(list((two_pods.attempt("b", job, 2).parent).glob("*.asked"))) == 1
 
 
+@pytest.mark.slow
 def test_the_word_about_one_pod_is_not_taken_for_the_other(two_pods: TwoPods) -> None:
     job = two_pods.at_work()
     moved(two_pods, job)
@@ -247,6 +255,7 @@ def test_the_word_about_one_pod_is_not_taken_for_the_other(two_pods: TwoPods) ->
     assert (two_pods.known(job).attempt, two_pods.known(job).state) == (2, "running")
 
 
+@pytest.mark.slow
 def test_a_job_that_moved_can_move_back(two_pods: TwoPods) -> None:
     job = two_pods.failed()
     assert resume(two_pods.inventory, job, host="b", follow_it=True).state == "failed"
@@ -270,6 +279,7 @@ def test_the_same_wish_on_the_old_host_joins_the_job_where_it_is_now(two_pods: T
     assert cancel(two_pods.inventory, job).host == "b"
 
 
+@pytest.mark.slow
 def test_an_attempt_does_not_start_without_what_it_is_to_go_on_from(
     two_pods: TwoPods, monkeypatch: pytest.MonkeyPatch
 ) -> None:

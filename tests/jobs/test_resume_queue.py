@@ -69,6 +69,7 @@ def free(card: Any) -> None:
     card.says(A100.format(i=0, u=0, used=4, use=0))
 
 
+@pytest.mark.slow
 def test_after_a_restart_a_look_says_that_nothing_keeps_the_queue_and_resume_starts_the_same_attempt(
     works: Any, busy: Any
 ) -> None:
@@ -87,6 +88,7 @@ def test_after_a_restart_a_look_says_that_nothing_keeps_the_queue_and_resume_sta
     assert works.ledger.find(job).attempt == 1
 
 
+@pytest.mark.slow
 def test_resume_all_starts_what_waits_on_a_host_in_its_order(
     works: Any, busy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +109,7 @@ def test_resume_all_starts_what_waits_on_a_host_in_its_order(
     assert (tmp_path / "order").read_text().split() == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_what_waited_waits_again_in_its_order_by_one_submit(
     works: Any, busy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +146,7 @@ def test_a_follower_starts_a_job_whose_queue_no_process_keeps(works: Any, busy: 
     assert result.row.state == "succeeded" and result.row.attempt == 1
 
 
+@pytest.mark.slow
 def test_a_job_that_waited_and_has_no_supervisor_any_more_is_submitted_and_not_called_waiting(
     works: Any, busy: Any
 ) -> None:
@@ -158,6 +162,7 @@ def test_a_job_that_waited_and_has_no_supervisor_any_more_is_submitted_and_not_c
     works.until(lambda: row(works, job).state == "succeeded")
 
 
+@pytest.mark.slow
 def test_a_resumed_attempt_that_waits_is_shown_as_waiting(works: Any, card: Any) -> None:
     job = str(retrack(works.inventory, recipe="command", command="false", gpus=1).job)
     works.until(lambda: row(works, job).state == "failed")
@@ -194,6 +199,7 @@ def test_the_log_of_a_job_that_waits_is_not_shown_as_an_empty_one(
     assert printed.out == "" and f"no log: {job}: waiting: waits for 1 of 1 GPU" in printed.err
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_job_that_is_there_already_plans_nothing(
     works: Any, busy: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

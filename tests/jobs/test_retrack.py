@@ -68,6 +68,7 @@ def test_a_dry_run_names_the_job_that_would_be_joined(works: Any) -> None:
     assert traces(works.inventory.state) == before
 
 
+@pytest.mark.slow
 def test_the_same_intent_is_one_job_and_again_is_two(works: Any) -> None:
     first = works.command("sleep 60")
     second = works.command("sleep 60")
@@ -100,6 +101,7 @@ def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch
     assert len(works.ledger.jobs()) == 1
 
 
+@pytest.mark.slow
 def test_a_job_whose_answer_was_lost_goes_to_the_disk_that_it_was_first_sent_to_and_to_no_other(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_job_whose_answer_was_lost_goes_to_the_disk_that_it_was_first_sent_to_
     assert works.ledger.find(known.job).state == "succeeded" and ran.read_text() == "x\n"
 
 
+@pytest.mark.slow
 def test_a_job_that_reached_its_host_is_not_put_on_another_disk_by_asking_again(works: Any) -> None:
     ran, go = works.folder / "ran", works.folder / "go"
     command = f"echo x >> {ran}; until test -e {go}; do sleep 0.02; done"
@@ -174,6 +177,7 @@ print(report.job, report.adopted, report.state)
 """
 
 
+@pytest.mark.slow
 def test_two_terminals_at_once_start_one_job(works: Any) -> None:
     ran = works.folder / "ran"
     command = f"sh -c 'echo x >> {ran}; sleep 60'"
@@ -197,6 +201,7 @@ def test_two_terminals_at_once_start_one_job(works: Any) -> None:
     assert ran.read_text() == "x\n"
 
 
+@pytest.mark.slow
 def test_a_link_that_breaks_while_it_is_sent_costs_no_second_start(
     pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path
 ) -> None:
@@ -256,6 +261,7 @@ def tracking(make_inventory: Callable[..., Inventory], tmp_path: Path) -> Invent
     return make_inventory({"here": host}, {"demo": {"source_size": [640, 360]}})
 
 
+@pytest.mark.slow
 def test_a_tracking_is_planned_run_followed_pulled_and_judged(tracking: Inventory, tmp_path: Path) -> None:
     there = traces(tmp_path / "mt")
     dry = retrack(tracking, preset="gaussiantalker-round2", dry_run=True)
@@ -309,6 +315,7 @@ def test_a_preset_is_shown_as_it_would_be_set_in_the_checkout_on_the_host(
     assert not by_table.defaults_read and f"{config} is missing" in by_table.text
 
 
+@pytest.mark.slow
 def test_a_forks_setting_runs_and_is_compared_with_the_defaults_of_its_checkout(
     tracking: Inventory, tmp_path: Path
 ) -> None:
@@ -334,6 +341,7 @@ def test_a_forks_setting_runs_and_is_compared_with_the_defaults_of_its_checkout(
     assert [d.plan.swept for d in swept] == [("of_a_fork=[1, 2]",), ("of_a_fork=[3, 4]",)]
 
 
+@pytest.mark.slow
 def test_a_sweep_is_a_job_for_each_combination_and_each_is_found_again(tracking: Inventory) -> None:
     sweeps = ("bbox_scale=[2.5, 3.0]", "image_size=[512, [768, 768]]")
     dry = retrack(tracking, sweeps=sweeps, sets=["w_exp=0.1"], dry_run=True)
@@ -380,6 +388,7 @@ def many(make_inventory: Callable[..., Inventory], tmp_path: Path) -> Iterator[I
             cancel(inventory, known.job)
 
 
+@pytest.mark.slow
 def test_jobs_of_many_actors_are_sent_in_one_round_trip(
     many: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,6 +409,7 @@ def test_jobs_of_many_actors_are_sent_in_one_round_trip(
     assert all(job.adopted for job in again.jobs) and len(submits) == 1
 
 
+@pytest.mark.slow
 def test_of_jobs_sent_together_one_that_is_refused_is_the_error_and_the_others_run(
     many: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -417,6 +427,7 @@ def test_of_jobs_sent_together_one_that_is_refused_is_the_error_and_the_others_r
     assert states == ["created", "running", "running", "running"]
 
 
+@pytest.mark.slow
 def test_more_jobs_than_a_host_takes_at_once_are_all_sent(
     many: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

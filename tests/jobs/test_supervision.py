@@ -93,6 +93,7 @@ def test_a_cancel_before_the_start_keeps_the_job_from_ever_starting(desk) -> Non
     desk.until(spec.job, "succeeded")
 
 
+@pytest.mark.slow
 def test_wall_time_and_stall_time_are_kept_on_the_pod(desk) -> None:
     slow = desk.spec("sleep", "60", wall_s=0.5)
     still = desk.spec(
@@ -121,6 +122,7 @@ def test_a_transform_that_hangs_is_ended_like_a_payload_that_stands_still(desk) 
     assert ended.reason == "nothing new in its log for 0.5 s while transforming"
 
 
+@pytest.mark.slow
 def test_the_stall_time_of_a_step_is_counted_from_its_own_start(desk) -> None:
     steps = (CommandStep("running", ("sleep", "2")), CommandStep("transforming", ("sleep", "2")))
     spec = desk.spec(steps=steps, stall_s=3.0)
@@ -129,6 +131,7 @@ def test_the_stall_time_of_a_step_is_counted_from_its_own_start(desk) -> None:
     assert (ended.state, ended.reason) == ("succeeded", "all its steps ended with 0")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_process_that_cannot_be_made_for_the_log_costs_the_payload_nothing(
     desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -271,6 +274,7 @@ def test_a_payload_that_ended_after_its_supervisor_was_killed_is_lost_and_not_re
     assert len((desk.folder(spec.job) / "starts").read_text().split()) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("orphaned", [False, True])
 def test_a_supervisor_that_sees_the_next_attempt_stops(desk, orphaned: bool) -> None:
     spec = desk.spec(
@@ -306,6 +310,7 @@ def test_another_laptops_job_is_not_cancelled_unasked(desk) -> None:
     assert desk.cancel(spec.job, ledger="a ledger").state == "cancelled"
 
 
+@pytest.mark.slow
 def test_heartbeats_count_up(desk, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = desk.spec("sleep", "60")
     desk.submit(spec)
@@ -317,6 +322,7 @@ def test_heartbeats_count_up(desk, monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_odd_records_of_one_job_hide_no_other_job(desk) -> None:
     good, bad, worse = (desk.spec("sleep", "60") for _ in range(3))
     for spec in (good, bad, worse):

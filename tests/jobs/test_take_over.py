@@ -54,6 +54,7 @@ def test_a_job_that_only_jobs_lists_is_not_found_and_the_command_that_takes_it_o
     assert not theirs.state.exists()
 
 
+@pytest.mark.slow
 def test_the_results_and_the_log_of_another_laptops_job_are_had_by_take_over(
     works: Any, theirs: Inventory
 ) -> None:
@@ -75,6 +76,7 @@ def test_another_laptops_job_is_cancelled_on_the_users_word_alone(works: Any, th
     assert [row.state for row in jobs(works.inventory).jobs] == ["cancelled"]
 
 
+@pytest.mark.slow
 def test_a_rehearsal_takes_nothing_over(works: Any, theirs: Inventory) -> None:
     job = works.command("sleep 60").job
     for ask in (cancel, pull):
@@ -83,6 +85,7 @@ def test_a_rehearsal_takes_nothing_over(works: Any, theirs: Inventory) -> None:
     assert not theirs.state.exists()
 
 
+@pytest.mark.slow
 def test_the_same_settings_attach_to_a_job_that_was_taken_over_whatever_the_host_is_called(
     works: Any, theirs: Inventory
 ) -> None:
@@ -95,6 +98,7 @@ def test_the_same_settings_attach_to_a_job_that_was_taken_over_whatever_the_host
     assert len(ledger_of(theirs).jobs()) == 1
 
 
+@pytest.mark.slow
 def test_a_newer_attempt_of_our_job_is_used_on_the_users_word(works: Any, theirs: Inventory) -> None:
     job = works.command("echo from $BEING_REMOTE_ATTEMPT; exit 3", follow_it=True).job
     resume(theirs, job, take_over=True, follow_it=True)
@@ -104,6 +108,7 @@ def test_a_newer_attempt_of_our_job_is_used_on_the_users_word(works: Any, theirs
     assert logs(works.inventory, job, take_over=True).attempt == 2  # a second time changes nothing
 
 
+@pytest.mark.slow
 def test_a_beginning_that_two_jobs_have_takes_neither_over(works: Any, theirs: Inventory) -> None:
     made = sorted(str(works.command("true", follow_it=True, again=True).job) for _ in range(2))
     with pytest.raises(UsageError, match="may mean 2 jobs") as e:
@@ -112,6 +117,7 @@ def test_a_beginning_that_two_jobs_have_takes_neither_over(works: Any, theirs: I
     assert not theirs.state.exists()
 
 
+@pytest.mark.slow
 def test_a_job_that_no_host_has_is_not_found_and_unknown_where_a_host_is_silent(
     works: Any, theirs: Inventory, pod: Pod, tmp_path: Path
 ) -> None:
@@ -128,6 +134,7 @@ def test_a_job_that_no_host_has_is_not_found_and_unknown_where_a_host_is_silent(
     assert logs(both, job, take_over=True).state == "succeeded"  # one that answers has it
 
 
+@pytest.mark.slow
 def test_an_attempt_that_another_laptop_moved_to_another_host_has_a_row_of_its_own(
     works: Any, tmp_path: Path
 ) -> None:
@@ -152,6 +159,7 @@ def jobs_on_host(works: Any) -> set[str]:
     return {p.name for p in (works.workdir / "jobs").iterdir() if not p.name.startswith(".")}
 
 
+@pytest.mark.slow
 def test_a_second_laptop_starts_no_second_run_of_the_same_settings_unless_it_insists(
     works: Any, theirs: Inventory
 ) -> None:
@@ -174,6 +182,7 @@ def test_a_second_laptop_starts_no_second_run_of_the_same_settings_unless_it_ins
     assert (attached.job, attached.adopted) == (job, True)
 
 
+@pytest.mark.slow
 def test_a_ledger_that_was_lost_starts_no_second_run_of_what_is_at_work(works: Any) -> None:
     job = works.command("sleep 60").job
     for file in works.inventory.state.glob("ledger.sqlite*"):
@@ -184,6 +193,7 @@ def test_a_ledger_that_was_lost_starts_no_second_run_of_what_is_at_work(works: A
     assert cancel(works.inventory, job, take_over=True).state == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_job_that_has_ended_or_is_lost_or_has_other_settings_hinders_no_other_laptop(
     works: Any, theirs: Inventory
 ) -> None:
@@ -204,6 +214,7 @@ def test_a_job_that_has_ended_or_is_lost_or_has_other_settings_hinders_no_other_
     assert works.command("sleep 60").state == "running"
 
 
+@pytest.mark.slow
 def test_an_attempt_that_another_laptop_made_of_our_job_is_not_cancelled_unless_it_is_taken_over(
     works: Any, theirs: Inventory
 ) -> None:
@@ -235,6 +246,7 @@ def at_work_elsewhere(both: Inventory) -> Iterator[str]:
     cancel(third, job)
 
 
+@pytest.mark.slow
 def test_a_rehearsal_says_that_another_laptops_job_of_the_same_settings_is_at_work(
     works: Any, theirs: Inventory
 ) -> None:
@@ -256,6 +268,7 @@ def test_a_rehearsal_takes_no_job_of_this_ledger_for_another_laptops(works: Any)
     assert (report.obstacles, report.exit_code) == ((), 0)
 
 
+@pytest.mark.slow
 def test_no_attempt_is_made_beside_another_laptops_job_of_the_same_settings(
     works: Any, theirs: Inventory
 ) -> None:
@@ -269,6 +282,7 @@ def test_no_attempt_is_made_beside_another_laptops_job_of_the_same_settings(
     cancel(theirs, job)
 
 
+@pytest.mark.slow
 def test_a_job_moves_to_no_host_where_another_laptops_job_of_the_same_settings_is_at_work(
     both: Inventory, at_work_elsewhere: str
 ) -> None:

@@ -64,6 +64,7 @@ def kill_waiter(desk) -> None:
     wait_for(lambda: processes.read_stat(pid) is None and desk.waiter() is None)
 
 
+@pytest.mark.slow
 def test_all_that_wait_cost_one_process_and_their_records_are_gone_when_they_started(desk, holder) -> None:
     waiting = [desk.spec("true", gpus=1) for _ in range(3)]
     for spec in waiting:
@@ -77,6 +78,7 @@ def test_all_that_wait_cost_one_process_and_their_records_are_gone_when_they_sta
     assert records(desk) == []
 
 
+@pytest.mark.slow
 def test_a_waiter_that_was_killed_is_missed_in_the_status_and_the_next_submit_of_any_job_starts_one(
     desk, holder, tmp_path: Path
 ) -> None:
@@ -107,6 +109,7 @@ def test_the_end_of_a_job_starts_a_waiter_where_it_was_killed(desk, holder) -> N
     desk.until(waits.job, "succeeded")
 
 
+@pytest.mark.slow
 def test_two_waiters_start_each_job_once(desk, holder) -> None:
     waits = desk.spec("sh", "-c", "echo x >> ../../../starts", gpus=1)
     desk.submit(waits)
@@ -125,6 +128,7 @@ def test_two_waiters_start_each_job_once(desk, holder) -> None:
     wait_for(lambda: waiters(desk) == [])
 
 
+@pytest.mark.slow
 def test_a_waiting_job_that_is_cancelled_never_starts_and_delays_no_other(desk, holder) -> None:
     cancelled, other = desk.spec("true", gpus=1), desk.spec("true", gpus=1)
     desk.submit(cancelled)
@@ -145,6 +149,7 @@ def test_a_cancel_that_the_waiter_alone_sees_is_kept(desk, holder) -> None:
     assert not desk.folder(waits.job, 1).exists()
 
 
+@pytest.mark.slow
 def test_a_later_attempt_takes_the_place_of_one_that_waits(desk, holder) -> None:
     waits = desk.spec("true", gpus=1)
     desk.submit(waits)
@@ -213,6 +218,7 @@ def test_a_job_that_cannot_start_is_tried_ever_more_slowly(
         assert keeps._pause == pause
 
 
+@pytest.mark.slow
 def test_a_record_whose_job_was_removed_delays_no_other(desk, holder) -> None:
     removed, other = desk.spec("true", gpus=1), desk.spec("true", gpus=1)
     desk.submit(removed)
@@ -223,6 +229,7 @@ def test_a_record_whose_job_was_removed_delays_no_other(desk, holder) -> None:
     wait_for(lambda: records(desk) == [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lost", "why"),
     [("spec.json", "its supervisor ended with 1"), ("bundle", "its programs are damaged")],
@@ -244,6 +251,7 @@ def test_a_job_whose_supervisor_fails_at_its_turn_waits_behind_the_others(
     desk.until(broken.job, "succeeded")
 
 
+@pytest.mark.slow
 def test_a_waiting_job_starts_in_the_environment_of_its_own_submit_which_the_volume_never_holds(
     desk, holder, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +271,7 @@ def test_a_waiting_job_starts_in_the_environment_of_its_own_submit_which_the_vol
     assert not any(path.exists() for path in kept)
 
 
+@pytest.mark.slow
 def test_a_waiting_job_whose_environment_was_removed_never_starts_in_that_of_another_submit(
     desk, holder, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +290,7 @@ def test_a_waiting_job_whose_environment_was_removed_never_starts_in_that_of_ano
     assert (desk.folder(spec.job) / "word").read_text() == "its own\n"
 
 
+@pytest.mark.slow
 def test_a_removed_environment_is_kept_again_by_the_next_submit_of_a_job_that_still_waits(
     desk, holder, locks_folder: Path
 ) -> None:
@@ -291,6 +301,7 @@ def test_a_removed_environment_is_kept_again_by_the_next_submit_of_a_job_that_st
     assert desk.submit(spec).state == "waiting" and kept.exists()
 
 
+@pytest.mark.slow
 def test_who_waits_with_a_ticket_of_its_own_keeps_its_turn_among_the_records(desk, card) -> None:
     """So do supervisors of version 0.1.0, and waiters of other workdirs."""
     earlier = Tickets()
@@ -358,6 +369,7 @@ def kill_waiters(desk, card, sample: int | None) -> int:
     return points.killed
 
 
+@pytest.mark.slow
 def test_a_waiter_killed_at_some_events_starts_each_job_once_and_loses_none(desk, card) -> None:
     assert kill_waiters(desk, card, sample=8) >= 5
 
@@ -394,6 +406,7 @@ def kill_supervisors_that_wait(desk, card, sample: int | None) -> int:
     return points.killed
 
 
+@pytest.mark.slow
 def test_a_supervisor_killed_at_some_events_on_its_way_into_the_queue_loses_no_job(desk, card) -> None:
     assert kill_supervisors_that_wait(desk, card, sample=6) >= 4
 
@@ -409,6 +422,7 @@ def pss_kib(pid: int) -> int:
     return next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
 
 
+@pytest.mark.slow
 def test_a_thousand_that_wait_need_less_than_40_mb_on_the_host(desk, holder) -> None:
     waits = desk.spec("true", gpus=1)
     desk.submit(waits)
@@ -431,6 +445,7 @@ def test_a_thousand_that_wait_need_less_than_40_mb_on_the_host(desk, holder) -> 
         shutil.rmtree(desk.folder(f"test-{n:04d}"))
 
 
+@pytest.mark.slow
 def test_jobs_of_one_command_wait_in_the_order_in_which_it_names_them(desk, holder) -> None:
     waiting = [desk.spec("true", gpus=1) for _ in range(6)]
     desk.submit_all([(spec, 1, {}) for spec in waiting])

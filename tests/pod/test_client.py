@@ -88,6 +88,7 @@ def open_files(pid: int) -> list[str]:
         return []
 
 
+@pytest.mark.slow
 def test_a_program_whose_client_gave_up_ends_on_the_pod(
     pod: Pod, make_inventory: Callable[..., Inventory], tmp_path: Path
 ) -> None:

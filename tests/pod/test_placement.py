@@ -250,6 +250,7 @@ def test_a_disk_that_refuses_is_one_line(spot: Spot) -> None:
     assert (done.returncode, done.stderr.count(b"\n")) == (74, 1) and b"ENAMETOOLONG" in done.stderr
 
 
+@pytest.mark.slow
 def test_killed_at_any_change_of_the_disk_no_file_is_torn_and_the_next_time_completes_it(
     spot: Spot, tmp_path: Path
 ) -> None:

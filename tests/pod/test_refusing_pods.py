@@ -46,6 +46,7 @@ def test_an_upload_to_a_disk_that_refuses_rights_times_and_links_arrives_and_is_
             assert Path(into, name).read_bytes() == file.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_job_on_a_disk_that_refuses_locks_syncs_rights_times_and_links_succeeds_and_is_pulled(
     make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

@@ -460,6 +460,7 @@ SMALL = {f"d/{n:03d}": b"small" for n in range(50)}
 CUTS = [4_000, 30_000, 7 << 20, (12 << 20) + 20_000]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_link_cut_at_any_byte_is_made_good_by_the_next_push_which_sends_only_the_rest(
     there: Setting, own_pod: Pod, big: Path, cut: int
@@ -516,6 +517,7 @@ def clip(tmp_path: Path, video: Path) -> Path:
     return long
 
 
+@pytest.mark.slow
 def test_a_pod_that_dies_under_a_push_keeps_what_arrived(build: Build, own_pod: Pod, clip: Path) -> None:
     setting = build(own_pod, own_pod.root / "metrical-tracker", video=str(clip))
 
@@ -537,6 +539,7 @@ def test_a_pod_that_dies_under_a_push_keeps_what_arrived(build: Build, own_pod: 
     assert setting.there()["video.mp4"] == clip.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "half", "placing"])
 def test_a_push_whose_process_is_killed_is_completed_by_the_next_one(
     build: Build, own_pod: Pod, tmp_path: Path, clip: Path, moment: str

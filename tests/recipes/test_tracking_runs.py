@@ -28,6 +28,7 @@ def result_of(work: Path) -> dict:
     return json.loads((work / "result.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_retrack_ends_with_the_camera_that_recover_finds_in_the_same_files(
     tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_retrack_ends_with_the_camera_that_recover_finds_in_the_same_files(
     assert check_intrinsics(done.work) == ()  # nothing is left that was not compared
 
 
+@pytest.mark.slow
 def test_earlier_results_and_the_actors_folder_are_never_touched(
     tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path
 ) -> None:
@@ -79,6 +81,7 @@ def test_earlier_results_and_the_actors_folder_are_never_touched(
     assert state() == before
 
 
+@pytest.mark.slow
 def test_the_attempts_input_holds_links_and_nothing_cached_when_the_tracker_starts(
     make_plan: MakePlan, tmp_path: Path
 ) -> None:
@@ -94,6 +97,7 @@ def test_the_attempts_input_holds_links_and_nothing_cached_when_the_tracker_star
     ).is_symlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("env", "codes", "words"),
     [
@@ -116,6 +120,7 @@ def test_success_is_judged_by_the_files_and_not_by_the_exit_code(
         assert result["ok"] is False and words in result["reason"]
 
 
+@pytest.mark.slow
 def test_no_key_frames_end_with_0_and_are_found_out(make_plan: MakePlan, tmp_path: Path) -> None:
     # The recipe refuses to plan this; somebody edits the settings on the pod.
     plan = make_plan()
@@ -211,6 +216,7 @@ def test_the_transform_gives_the_same_bytes_whichever_python_runs_it(
     assert made.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_resumed_attempt_continues_from_the_whole_frames_before_a_torn_one(
     tracked: ActorTruth, make_plan: MakePlan, tmp_path: Path
 ) -> None:
@@ -229,6 +235,7 @@ def test_a_resumed_attempt_continues_from_the_whole_frames_before_a_torn_one(
     assert len(list((first.work / "output/demo/checkpoint").iterdir())) == 11
 
 
+@pytest.mark.slow
 def test_an_attempt_after_one_that_hardly_began_starts_from_the_beginning(
     make_plan: MakePlan, tmp_path: Path
 ) -> None:
@@ -240,6 +247,7 @@ def test_an_attempt_after_one_that_hardly_began_starts_from_the_beginning(
     assert "nothing of the attempt before is kept" in second.log and "Training from beginning" in second.log
 
 
+@pytest.mark.slow
 def test_a_run_without_a_crop_needs_no_box(make_plan: MakePlan, tracked: ActorTruth, tmp_path: Path) -> None:
     plan = make_plan("crop_image=false", "image_size=[180, 320]")
     done = run_plan(plan, tmp_path / "job")

@@ -249,6 +249,7 @@ def test_a_job_is_a_run_with_the_settings_that_it_was_given(
     assert changes["raster_update"] == (8, 9)
 
 
+@pytest.mark.slow
 def test_curves_are_drawn_over_the_frames_of_b(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Sequence[Panel]] = []
 
@@ -344,6 +345,7 @@ def test_a_picture_needs_a_pictures_name_and_a_run(tmp_path: Path) -> None:
         compare(None, str(settings), str(settings), plot=tmp_path / "x.png")
 
 
+@pytest.mark.slow
 def test_one_frame_against_many_is_drawn_and_described(tmp_path: Path) -> None:
     a, b = make_run(tmp_path, "a", frames=1), make_run(tmp_path, "b")
     report = compare(None, str(a), str(b), plot=tmp_path / "x.png")

@@ -76,6 +76,7 @@ def test_in_float64_the_formula_gives_the_true_camera_to_a_billionth_of_a_pixel(
     assert np.abs(intrinsics_in_source(truth.K_crop, crop) - truth.K_source).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_every_vertex_of_every_frame_lands_where_the_true_camera_puts_it(
     here: Path, drawn: ActorTruth
 ) -> None:
@@ -89,6 +90,7 @@ def test_every_vertex_of_every_frame_lands_where_the_true_camera_puts_it(
         assert np.abs(ours[:2] / ours[2] - true[:2] / true[2]).max() < 2e-3
 
 
+@pytest.mark.slow
 def test_dots_measured_in_the_original_pictures_lie_where_the_recovered_camera_puts_them(
     here: Path, drawn: ActorTruth
 ) -> None:

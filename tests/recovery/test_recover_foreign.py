@@ -351,6 +351,7 @@ def test_frames_of_a_hand_made_backup_are_this_run_s_once_a_sync_has_confirmed_t
 # Backgrounds that were replaced
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behind", ["green", "another picture"])
 def test_crops_with_another_background_confirm_the_box_by_the_face_with_a_note(
     here: Path, filmed: ActorTruth, tmp_path: Path, behind: str

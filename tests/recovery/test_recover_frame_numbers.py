@@ -56,6 +56,7 @@ def run_at_25(at_30: Path, tmp_path_factory: pytest.TempPathFactory) -> TimedRun
     return track(tmp_path_factory.mktemp("mt"), at_30, *AT_25)
 
 
+@pytest.mark.slow
 def test_where_source_holds_every_frame_of_an_uneven_video_each_pose_gets_its_own(
     here: Path, uneven: Path, every_frame_run: TimedRun
 ) -> None:
@@ -85,6 +86,7 @@ def test_without_crops_the_numbers_of_an_uneven_video_are_reported_as_not_proven
     assert any("not proven by pixels: no stored crop is local" in warning for warning in report.warnings)
 
 
+@pytest.mark.slow
 def test_where_source_was_cut_at_25_fps_each_pose_gets_the_frame_that_ffmpeg_put_there(
     here: Path, tmp_path: Path, uneven: Path, at_30: Path, run_at_25: TimedRun
 ) -> None:
@@ -102,6 +104,7 @@ def test_where_source_was_cut_at_25_fps_each_pose_gets_the_frame_that_ffmpeg_put
         assert [w for w in report.warnings if "pixels" in w] == []
 
 
+@pytest.mark.slow
 def test_each_chunk_of_a_run_is_checked_in_the_frames_that_the_pixels_gave_it(
     here: Path, tmp_path: Path, uneven: Path, every_frame_run: TimedRun
 ) -> None:
@@ -122,6 +125,7 @@ def test_each_chunk_of_a_run_is_checked_in_the_frames_that_the_pixels_gave_it(
     assert pictured(here / "a") == list(run.tracked)
 
 
+@pytest.mark.slow
 def test_frames_at_another_rate_than_the_settings_are_reported_as_such(
     here: Path, uneven: Path, every_frame_run: TimedRun, tmp_path: Path
 ) -> None:
@@ -142,6 +146,7 @@ def test_frames_at_another_rate_than_the_settings_are_reported_as_such(
     assert pictured(here / "b") == list(every_frame_run.tracked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crf", [18, 30])
 def test_a_copy_that_lacks_frames_and_repeats_others_gives_each_pose_its_own_or_none(
     here: Path, tmp_path: Path, uneven: Path, every_frame_run: TimedRun, crf: int
@@ -183,6 +188,7 @@ def test_a_video_trimmed_at_both_ends_numbers_the_poses_as_far_as_it_goes(
         run_at_25.recover(trimmed, out=here / "b", exports=["insta"], with_images=True)
 
 
+@pytest.mark.slow
 def test_an_offset_of_any_size_is_found(here: Path, tmp_path: Path) -> None:
     video = video_factory.write_video(tmp_path / "long.mp4", 160)
     part = re_encoded(video, "part.mp4", "-vf", "select=gte(n\\,100),setpts=PTS-STARTPTS")
@@ -192,6 +198,7 @@ def test_an_offset_of_any_size_is_found(here: Path, tmp_path: Path) -> None:
     assert (report.numbering.offset, report.numbering.by, report.grade) == (100, "pixels", "verified")
 
 
+@pytest.mark.slow
 def test_without_a_box_too_frames_that_are_far_from_where_the_settings_put_them_are_found(
     here: Path, tmp_path: Path
 ) -> None:
@@ -212,6 +219,7 @@ def test_without_a_box_too_frames_that_are_far_from_where_the_settings_put_them_
     assert (report.numbering.by, report.numbering.offset) == ("pixels", 75)
 
 
+@pytest.mark.slow
 def test_a_run_without_settings_on_a_video_of_another_rate_is_numbered_by_its_pixels(
     here: Path, tmp_path: Path, at_30: Path
 ) -> None:
@@ -220,6 +228,7 @@ def test_a_run_without_settings_on_a_video_of_another_rate_is_numbered_by_its_pi
     assert pictured(here / "a") == list(run.tracked)
 
 
+@pytest.mark.slow
 def test_another_take_gives_no_numbers_and_no_pictures(
     here: Path, tmp_path: Path, uneven: Path, every_frame_run: TimedRun
 ) -> None:
@@ -259,6 +268,7 @@ def test_where_all_crops_cannot_be_compared_the_settings_are_taken_if_a_few_crop
     assert not (here / "b").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_frames_with_one_of_a_huge_number_is_read_within_bounds(
     here: Path, tmp_path: Path, at_30: Path
 ) -> None:
@@ -302,6 +312,7 @@ def test_one_crop_that_agrees_is_no_proof_of_a_whole_run(
     assert cameras_in(here / "a")["numbers_by"] == "settings"
 
 
+@pytest.mark.slow
 def test_frames_that_all_look_alike_keep_the_settings_numbers_with_a_warning(
     here: Path, tmp_path: Path
 ) -> None:

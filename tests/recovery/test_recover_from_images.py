@@ -127,6 +127,7 @@ def test_images_are_numbered_like_the_source_and_strips_hold_the_crop_at_their_l
     assert report.grade == "verified" and is_the_truth(report, lost)
 
 
+@pytest.mark.slow
 def test_another_take_ends_in_unknown_and_writes_nothing(
     here: Path, lost: ActorTruth, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_another_take_ends_in_unknown_and_writes_nothing(
     assert report.outputs == () and list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_source_that_lacks_its_first_frames_is_numbered_by_its_pixels_with_a_warning(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:
@@ -164,6 +166,7 @@ def test_a_source_that_lacks_its_first_frames_is_numbered_by_its_pixels_with_a_w
         run_of(truth, from_images=trimmed, out=here / "no", exports=["insta"], with_images=True)
 
 
+@pytest.mark.slow
 def test_landmarks_keep_the_trackers_numbers_where_the_frames_at_hand_have_others(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:
@@ -179,6 +182,7 @@ def test_landmarks_keep_the_trackers_numbers_where_the_frames_at_hand_have_other
     assert len(set(whole)) == 6 and whole == cut
 
 
+@pytest.mark.slow
 def test_without_settings_the_pixels_say_which_frames_they_are(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:
@@ -211,6 +215,7 @@ def test_two_ways_to_one_crop_and_a_way_to_no_crop_are_refused(
 # --write-bbox
 
 
+@pytest.mark.slow
 def test_the_box_found_is_stored_as_the_tracker_has_it_with_its_note(here: Path, lost: ActorTruth) -> None:
     place = lost.input_folder / "bbox.pt"
     assert run_of(lost, write_bbox=True, dry_run=True).wrote_bbox == str(place)
@@ -262,6 +267,7 @@ def test_a_box_is_never_stored_over_another_one_nor_from_an_estimate(
     assert not place.exists() and list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_box_from_a_copy_of_the_video_is_stored_only_where_its_size_is_known_to_be_the_tracked_one(
     here: Path, lost: ActorTruth, tmp_path: Path
 ) -> None:

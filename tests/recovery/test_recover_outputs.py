@@ -97,6 +97,7 @@ def test_the_same_run_numbered_otherwise_is_not_mixed_in(here: Path, tmp_path: P
     assert run_of(truth, force=True).moved_aside is not None
 
 
+@pytest.mark.slow
 def test_weaker_cameras_do_not_replace_surer_ones_without_force(here: Path, filmed: ActorTruth) -> None:
     video, note = filmed.input_folder / "source", here / "recovered/demo/recovered.json"
     assert run_of(filmed, video=video).numbering.by == "pixels"
@@ -118,6 +119,7 @@ def test_weaker_cameras_do_not_replace_surer_ones_without_force(here: Path, film
     assert run_of(filmed, video=video, check=False, force=True).moved_aside is not None
 
 
+@pytest.mark.slow
 def test_other_frames_of_the_video_under_the_same_numbers_are_not_mixed_in(
     here: Path, filmed: ActorTruth
 ) -> None:
@@ -380,6 +382,7 @@ def test_a_folder_inside_of_a_file_is_refused_with_force_too(here: Path, plain: 
 # Pictures for trainers
 
 
+@pytest.mark.slow
 def test_pictures_are_made_on_the_trainers_canvas_and_not_made_again(here: Path, filmed: ActorTruth) -> None:
     video = filmed.input_folder / "source"
     report = run_of(filmed, video=video, exports=["nerfstudio"], canvas=(200, 160), with_images=True)
@@ -398,6 +401,7 @@ def test_pictures_are_made_on_the_trainers_canvas_and_not_made_again(here: Path,
     assert any(o.endswith("nerfstudio/images/") for o in report.outputs)
 
 
+@pytest.mark.slow
 def test_pictures_of_another_video_are_refused_before_anything_is_written(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:
@@ -431,6 +435,7 @@ def test_a_video_that_ends_before_the_poses_is_reported_and_gives_no_pictures(
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_video_that_continues_after_the_poses_is_reported(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:

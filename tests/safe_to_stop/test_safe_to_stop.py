@@ -183,6 +183,7 @@ def text(report: SafeReport, *, terminal: bool = False) -> str:
 # -- files -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_pod_whose_files_are_all_local_may_be_stopped_and_looking_changes_nothing(there: Place) -> None:
     before = there.both_sides()
     (reason,) = there.look().reasons
@@ -377,6 +378,7 @@ def with_source(place: Place, *, video: bytes | None = b"the video", pictures: i
         (folder / "video.mp4").write_bytes(video)
 
 
+@pytest.mark.slow
 def test_source_pictures_are_a_no_until_sync_downloads_them_or_their_video_is_local(here: Place) -> None:
     sync(here.inventory)
     with_source(here)
@@ -402,6 +404,7 @@ def test_source_pictures_are_a_no_until_sync_downloads_them_or_their_video_is_lo
     assert here.look().safe is True  # nothing there is better than what is kept
 
 
+@pytest.mark.slow
 def test_source_pictures_are_no_reason_where_the_inventory_names_the_very_video(
     here: Place, tmp_path: Path, actor: Path, make_inventory: MakeInventory
 ) -> None:
@@ -426,6 +429,7 @@ def test_source_pictures_are_no_reason_where_the_inventory_names_the_very_video(
     assert what.startswith("not local: 1 file ('actor/source/00001.png')")
 
 
+@pytest.mark.slow
 def test_a_video_that_nothing_was_cut_from_yet_counts_itself(here: Place) -> None:
     sync(here.inventory)
     (here.tracker / "input/demo/video.mp4").write_bytes(b"the video")
@@ -507,6 +511,7 @@ def test_a_sparse_terabyte_is_a_no_by_its_size_and_is_not_hashed(
     assert huge.name not in asked
 
 
+@pytest.mark.slow
 def test_a_large_file_is_hashed_where_something_local_has_its_size(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -556,6 +561,7 @@ def test_a_disk_that_was_not_looked_through_to_the_end_makes_it_unknown(
     assert report.safe is None and "more than 3 entries" in report.reasons[0].what
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_compared_makes_it_unknown_by_name_wherever_it_lies(here: Place) -> None:
     sync(here.inventory)
     with_source(here, video=b"the video")
@@ -587,6 +593,7 @@ def test_a_file_that_cannot_be_compared_makes_it_unknown_by_name_wherever_it_lie
             path.write_bytes(before)
 
 
+@pytest.mark.slow
 def test_a_listing_that_was_cut_makes_it_unknown(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     sync(here.inventory)
     with_source(here, video=b"the video")
@@ -650,6 +657,7 @@ def test_a_frame_behind_a_link_of_another_name_counts(here: Place, tmp_path: Pat
 # -- jobs ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_results_of_a_job_count_until_they_were_pulled_as_they_are_now(there: Place) -> None:
     sync(there.inventory)
     job = there.ended("echo one > one.txt")
@@ -669,6 +677,7 @@ def test_results_of_a_job_count_until_they_were_pulled_as_they_are_now(there: Pl
     assert there.look().jobs[0].not_home.count == 1
 
 
+@pytest.mark.slow
 def test_a_result_that_is_a_link_is_unknown_for_no_pull_follows_it(here: Place, tmp_path: Path) -> None:
     sync(here.inventory)
     (tmp_path / "elsewhere").write_text("only here")
@@ -678,6 +687,7 @@ def test_a_result_that_is_a_link_is_unknown_for_no_pull_follows_it(here: Place, 
     assert what == f"{job} left links or specials, which are not followed: 'more' (1 in all)"
 
 
+@pytest.mark.slow
 def test_a_job_at_work_is_a_no_and_one_that_left_nothing_is_not(here: Place) -> None:
     sync(here.inventory)
     job = here.job("sleep 60")
@@ -689,6 +699,7 @@ def test_a_job_at_work_is_a_no_and_one_that_left_nothing_is_not(here: Place) -> 
     assert here.look().safe is True
 
 
+@pytest.mark.slow
 def test_of_a_job_that_failed_what_is_whole_must_be_downloaded_and_torn_frames_are_worth_nothing(
     here: Place,
 ) -> None:
@@ -704,6 +715,7 @@ def test_of_a_job_that_failed_what_is_whole_must_be_downloaded_and_torn_frames_a
     assert any("c/00001.frame" in note and "worth nothing" in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_frames_that_only_an_earlier_attempt_has_count_until_the_job_succeeds(here: Place) -> None:
     sync(here.inventory)
     job = here.ended("test -e ../../../go && exit 0; echo 1 > 1.frame; echo 2 > 2.frame; exit 1")
@@ -857,6 +869,7 @@ def test_of_an_earlier_attempt_the_frames_count_that_the_newest_has_not_unless_i
     assert unowned(shown, listed, {}, judged=("j",)) == []
 
 
+@pytest.mark.slow
 def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> None:
     sync(here.inventory)
     theirs = tmp_path / "theirs.yaml"
@@ -874,6 +887,7 @@ def test_another_laptops_job_counts_as_ours_do(here: Place, tmp_path: Path) -> N
     assert here.look().safe is True
 
 
+@pytest.mark.slow
 def test_a_job_whose_folder_is_gone_is_unknown_and_one_that_was_never_sent_does_not_matter(
     here: Place,
 ) -> None:
@@ -956,6 +970,7 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
+@pytest.mark.slow
 def test_a_gpu_that_is_busy_without_a_job_of_ours_is_a_no(
     here: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1023,6 +1038,7 @@ def test_idle_is_reported_by_the_hosts_own_times(here: Place) -> None:
     assert here.look().idle_s is None
 
 
+@pytest.mark.slow
 def test_what_idling_costs_is_reported_where_the_inventory_has_a_price(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1052,6 +1068,7 @@ def test_how_long_a_host_runs_is_reported_by_a_clock_that_nothing_sets(here: Pla
     )
 
 
+@pytest.mark.slow
 def test_with_a_command_to_run_after_it_a_job_that_starts_meanwhile_makes_it_unknown(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

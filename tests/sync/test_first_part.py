@@ -48,6 +48,7 @@ def test_ctrl_c_after_the_first_part_keeps_it_and_the_next_sync_downloads_the_re
     assert report.transferred_files == len(here.live()) - len(first) > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other_run", [False, True])
 def test_a_sync_in_two_parts_ends_as_one_in_one_part(
     here: SyncedActor, second_run: Path, monkeypatch: pytest.MonkeyPatch, other_run: bool

@@ -159,6 +159,7 @@ few = settings(max_examples=60, deadline=None, suppress_health_check=list(Health
 many = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @few
 def test_whatever_a_pod_answers_a_sync_changes_nothing_but_what_it_asked_for(

@@ -230,6 +230,7 @@ def offer_outside(request: Any, answer: Any, name: str) -> None:
     answer.insert(0, {"folder": len(request["folders"]) - 2, "files": [[name, 1, 1, 1, 1, None]]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../../other/cameras.json", "/etc/passwd", "a//b"])
 def test_a_pull_refuses_an_answer_that_names_what_lies_outside_the_job(
     hostile: HostilePod, make_inventory: MakeInventory, tmp_path: Path, name: str
@@ -247,6 +248,7 @@ def test_a_pull_refuses_an_answer_that_names_what_lies_outside_the_job(
     assert pull(inventory, job, all_files=True).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_result_in_a_folder_that_is_called_as_our_record_keeps_no_other_away(
     hostile: HostilePod, make_inventory: MakeInventory
 ) -> None:

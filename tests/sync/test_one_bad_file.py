@@ -54,6 +54,7 @@ def test_a_time_after_the_year_2262_leaves_that_file_out_by_name(homes: Homes) -
     all_but(homes, "checkpoint/00001.frame")
 
 
+@pytest.mark.slow
 def test_a_log_of_a_terabyte_is_left_out_by_name_and_nothing_of_it_is_fetched(homes: Homes) -> None:
     os.truncate(homes.log, 1 << 40)
     report = homes.sync()

@@ -52,6 +52,7 @@ def check_whole(homes: Homes, said: dict[str, Any]) -> None:
     homes.check_history()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("homes", "refused"), [("rsync", NFS), ("stream", FUSE)], ids=["NFS", "FUSE"], indirect=["homes"]
 )
@@ -85,6 +86,7 @@ def test_a_used_up_quota_is_not_called_a_full_disk(homes: Homes) -> None:
     check_whole(homes, said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("homes", ["rsync", "stream"], indirect=True)
 def test_a_quota_that_ends_in_the_middle_of_a_download_is_named(homes: Homes) -> None:
     # rsync and the stream write below incoming, after the backup was locked and read.
@@ -96,6 +98,7 @@ def test_a_quota_that_ends_in_the_middle_of_a_download_is_named(homes: Homes) ->
     assert homes.sync().exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_sync_waits_for_the_backup_as_long_as_it_is_told(homes: Homes) -> None:
     homes.sync()
     with homes.history.lock():

@@ -30,6 +30,7 @@ def two(tmp_path: Path, actor: Path, make_inventory: Callable[..., Inventory]) -
     return make_inventory({**hosts, "gone": gone}, {"demo": entry, "twin": entry, "none": entry})
 
 
+@pytest.mark.slow
 def test_each_actor_comes_from_the_host_that_holds_it(two: Inventory) -> None:
     report = sync_each(two, ["demo", "twin"], ["a", "b"])
     assert [(one.actor, one.host, one.snapshot) for one in report.syncs] == [
@@ -44,6 +45,7 @@ def test_each_actor_comes_from_the_host_that_holds_it(two: Inventory) -> None:
     assert sync_each(two, ["demo", "none"], ["a", "b"]).exit_code == 3
 
 
+@pytest.mark.slow
 def test_a_host_that_does_not_answer_stops_no_other_sync_and_ends_with_4(two: Inventory) -> None:
     report = sync_each(two, ["demo"], ["gone", "a"])
     assert [one.host for one in report.syncs] == ["a"] and (two.backups / "demo/bbox.pt").exists()
@@ -63,6 +65,7 @@ def run(two: Inventory, *words: str) -> int:
     return int(ended.value.code or 0)
 
 
+@pytest.mark.slow
 def test_several_syncs_are_one_document_and_one_named_twice_is_one(
     two: Inventory, capsys: pytest.CaptureFixture[str]
 ) -> None:

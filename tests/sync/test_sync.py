@@ -146,6 +146,7 @@ def rot(file: Path) -> None:
     os.utime(file, ns=(at.st_mtime_ns, at.st_mtime_ns))
 
 
+@pytest.mark.slow
 def test_a_live_file_that_rotted_here_is_found_by_verify_and_put_right(here: SyncedActor) -> None:
     here.sync()
     mesh = here.root / "run/mesh/00001.ply"
@@ -173,6 +174,7 @@ def test_what_vanished_or_shrank_on_the_host_stays_and_is_reported(here: SyncedA
     assert history.object(history.read(0).files["run/logs/train.log"].sha256).read_bytes() == long
 
 
+@pytest.mark.slow
 def test_a_second_run_on_the_host_replaces_the_live_tree_whole(here: SyncedActor, second_run: Path) -> None:
     here.sync()
     shutil.rmtree(here.tracker)
@@ -243,6 +245,7 @@ def test_files_of_a_hand_made_backup_are_the_host_s_once_it_has_made_their_hashe
     assert here.sync().snapshot == newest.number  # said once
 
 
+@pytest.mark.slow
 def test_a_hand_made_backup_that_lacks_nothing_is_confirmed_too(here: SyncedActor) -> None:
     here.sync()
     by_hand = here.root.with_name("by hand")
@@ -270,6 +273,7 @@ def test_a_dry_run_touches_nothing_and_lists_what_it_would_download(there: Synce
     assert report.files > FRAMES and report.snapshot is None
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_verify_calls_nothing_corrupt_that_another_process_removes_or_writes(
     here: SyncedActor,
 ) -> None:
@@ -296,6 +300,7 @@ def test_a_dry_run_of_verify_calls_nothing_corrupt_that_another_process_removes_
     assert "1 file ('checkpoint/00003.frame')" in live
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_verify_passes_over_a_snapshot_that_is_pruned_after_it_was_listed(
     here: SyncedActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -310,6 +315,7 @@ def test_a_dry_run_of_verify_passes_over_a_snapshot_that_is_pruned_after_it_was_
     assert (dry.verified, len(dry.rotten), dry.damaged) == (files - 1, 1, ())
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_verify_counts_no_file_that_was_not_read(here: SyncedActor) -> None:
     shutil.copytree(here.checkpoint, here.root / "checkpoint")
     assert here.sync(dry_run=True, verify=True, only=["checkpoints"]).verified == 0
@@ -319,6 +325,7 @@ def test_a_dry_run_of_verify_counts_no_file_that_was_not_read(here: SyncedActor)
     assert here.sync(dry_run=True, verify=True).verified == files - 1
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_verify_names_what_rotted_and_repairs_nothing(here: SyncedActor) -> None:
     def state() -> dict[str, tuple[bytes, int]]:
         files = (p for p in here.root.rglob("*") if p.is_file())

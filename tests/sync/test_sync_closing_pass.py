@@ -63,6 +63,7 @@ def test_a_file_rewritten_just_after_it_was_fetched_is_fetched_again(
     assert set(here.log.read_bytes()) == {ord("x")}
 
 
+@pytest.mark.slow
 def test_what_still_differs_after_one_more_try_is_named_and_the_earlier_version_stays(
     here: SyncedActor, at_each_fetch: Any
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_young_torn_frame_is_being_written_and_is_downloaded_when_it_is_whole(
     assert (here.root / "checkpoint/00001.frame").read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_a_frame_that_claims_a_gigabyte_is_not_fetched_and_the_one_here_stays(here: SyncedActor) -> None:
     here.sync()
     good = (here.root / "checkpoint/00001.frame").read_bytes()
@@ -116,6 +118,7 @@ def test_a_frame_that_claims_a_gigabyte_is_not_fetched_and_the_one_here_stays(he
     assert (here.root / "checkpoint/00001.frame").read_bytes() == good
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["content", "mode", "here"])
 def test_a_sync_with_nothing_to_do_reads_no_list_of_files_and_sees_every_change(
     here: SyncedActor, change: str, monkeypatch: pytest.MonkeyPatch
@@ -155,6 +158,7 @@ def make_old(here: SyncedActor) -> None:
             return
 
 
+@pytest.mark.slow
 def test_verify_repairs_an_older_snapshot_from_the_host_that_still_has_it(here: SyncedActor) -> None:
     here.sync()
     history = History(here.root)
@@ -206,6 +210,7 @@ def test_a_hash_counts_only_for_what_changed_well_before_it_was_made() -> None:
     assert len({version_digest(RemoteFile("x", origin, *each), "s") for each in figures}) == len(figures)
 
 
+@pytest.mark.slow
 def test_files_that_are_asked_about_in_portions_are_all_compared(
     here: SyncedActor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +229,7 @@ def test_files_that_are_asked_about_in_portions_are_all_compared(
     assert len(portions) > 2 and max(portions) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["changed", "new", "removed"])
 def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_one(
     here: SyncedActor, monkeypatch: pytest.MonkeyPatch, what: str
@@ -255,6 +261,7 @@ def test_what_a_person_did_here_while_a_sync_asked_the_host_is_seen_by_the_next_
     assert config.read_bytes() == good  # the host's; what a person wrote over it is in the history
 
 
+@pytest.mark.slow
 def test_a_torn_file_that_looks_like_the_good_one_stays_named_by_every_sync(here: SyncedActor) -> None:
     here.sync()
     frame = here.checkpoint / "00001.frame"

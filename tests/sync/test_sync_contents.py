@@ -64,6 +64,7 @@ BAD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_frame_never_replaces_a_good_one_and_is_never_verified(
     here: SyncedActor, what: str
@@ -130,6 +131,7 @@ def test_a_file_with_the_content_of_another_kind_never_replaces_a_good_one(
     assert (here.root / path).read_bytes() == good
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fitted_again", [(), ("00001", "00003")])
 def test_a_frame_with_another_camera_is_a_new_version_that_is_reported_and_the_old_one_is_kept(
     here: SyncedActor, fitted_again: tuple[str, ...]
@@ -151,6 +153,7 @@ def test_a_frame_with_another_camera_is_a_new_version_that_is_reported_and_the_o
     assert here.sync().camera_changed.count == 0
 
 
+@pytest.mark.slow
 def test_a_frame_that_was_fitted_again_with_the_same_camera_is_not_reported(here: SyncedActor) -> None:
     here.sync()
     settled(host_frame(here), lambda file: with_focal(file, 1.0))
@@ -158,6 +161,7 @@ def test_a_frame_that_was_fitted_again_with_the_same_camera_is_not_reported(here
     assert report.transferred_files == 1 and report.camera_changed.count == 0
 
 
+@pytest.mark.slow
 def test_a_watch_keeps_the_good_frame_and_reports_that_the_camera_changed(here: SyncedActor) -> None:
     here.sync()
     good, lines = live_frame(here), list[WatchRound]()
@@ -194,6 +198,7 @@ def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: SyncedAct
     assert any(FRAME in w and "invalid here" in w for w in report.warnings)
 
 
+@pytest.mark.slow
 def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_missing(
     here: SyncedActor,
 ) -> None:
@@ -279,6 +284,7 @@ def test_a_watch_reports_that_an_interrupted_replacement_is_complete(here: Synce
     assert any("before 6; `sync --restore 0`" in w for w in lines[0].warnings)
 
 
+@pytest.mark.slow
 def test_a_run_with_fewer_frames_that_becomes_live_is_reported_with_the_way_back(
     here: SyncedActor, tmp_path: Path
 ) -> None:

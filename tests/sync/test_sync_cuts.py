@@ -77,6 +77,7 @@ def check_next(homes: Homes, live: dict[str, bytes]) -> int:
     return missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heals", [False, True], ids=["dead", "heals"])
 def test_a_first_sync_cut_at_some_bytes_is_completed_by_the_next(homes: Homes, heals: bool) -> None:
     cut_at_bytes(homes, sample=2, heals=heals)
@@ -89,6 +90,7 @@ def test_a_first_sync_cut_at_each_of_50_bytes_is_completed_by_the_next(homes: Ho
     cut_at_bytes(homes, sample=None, heals=heals)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heals", [False, True], ids=["dead", "heals"])
 def test_a_first_sync_by_stream_cut_at_some_bytes_is_completed_by_the_next(
     homes: Homes, heals: bool, monkeypatch: pytest.MonkeyPatch
@@ -154,6 +156,7 @@ def cut_at_bytes(homes: Homes, sample: int | None, *, heals: bool) -> None:
     assert heals or failed == len(positions)
 
 
+@pytest.mark.slow
 def test_a_sync_killed_at_some_moment_is_completed_by_the_next(homes: Homes) -> None:
     kill_at_moments(homes, kills=1)
 
@@ -185,6 +188,7 @@ def kill_at_moments(homes: Homes, kills: int) -> None:
     assert killed >= kills / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["rsync", "stream"])
 def test_a_sync_over_ssh_killed_at_some_change_is_completed_by_the_next(homes: Homes, way: str) -> None:
     kill_at_changes(homes, way, sample=1)
@@ -221,6 +225,7 @@ def changing(homes: Homes, way: str, kill_at: int) -> subprocess.CompletedProces
     return subprocess.run(argv, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [1, pytest.param(10, marks=pytest.mark.soak)])
 def test_of_two_syncs_started_together_one_refuses_or_waits_and_nothing_mixes(
     homes: Homes, rounds: int
@@ -271,6 +276,7 @@ def test_a_large_file_that_was_cut_in_the_middle_is_resumed_there(homes: Homes) 
     assert proxy.bytes_from_target - start < size * 0.45 + (2 << 20)
 
 
+@pytest.mark.slow
 def test_a_large_file_is_resumed_in_the_middle_after_a_power_cut_and_no_half_file_stays(
     homes: Homes,
 ) -> None:

@@ -98,6 +98,7 @@ def _torn_in_place(path: Path, _: Path) -> None:
         file.write(b"\0" * 3000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "when"),
     [
@@ -185,6 +186,7 @@ for n, (path, data) in enumerate(itertools.cycle(frames.items())):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [2, pytest.param(20, marks=pytest.mark.soak)])
 @pytest.mark.timeout(300)
 def test_files_that_are_written_all_the_while_are_whole_here_or_not_here_and_nothing_is_quarantined(
@@ -217,6 +219,7 @@ def test_files_that_are_written_all_the_while_are_whole_here_or_not_here_and_not
     homes.check_history()
 
 
+@pytest.mark.slow
 def test_a_rewrite_that_keeps_size_and_second_is_seen_by_a_plain_sync(homes: Homes) -> None:
     homes.sync()
     at, text = homes.log.stat(), homes.log.read_bytes()
@@ -231,6 +234,7 @@ def test_a_rewrite_that_keeps_size_and_second_is_seen_by_a_plain_sync(homes: Hom
     assert homes.sync().transferred_files == 0
 
 
+@pytest.mark.slow
 def test_a_pod_that_was_wiped_or_started_with_less_removes_nothing_from_the_backup(homes: Homes) -> None:
     homes.sync()
     before, snapshots = homes.live(), homes.history.snapshot_numbers()
@@ -245,6 +249,7 @@ def test_a_pod_that_was_wiped_or_started_with_less_removes_nothing_from_the_back
     homes.check_history()
 
 
+@pytest.mark.slow
 def test_another_runs_box_makes_a_new_live_tree_and_the_earlier_one_stays_in_history(
     homes: Homes, second_run: Path
 ) -> None:
@@ -314,6 +319,7 @@ def test_a_file_whose_place_is_a_folder_here_is_refused_by_name_and_the_rest_is_
     homes.check_history()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "free_kb", [1000, *(pytest.param(k, marks=pytest.mark.soak) for k in range(0, 1500, 150))]
 )

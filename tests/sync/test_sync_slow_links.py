@@ -60,6 +60,7 @@ def fails_in_time(homes: Homes) -> None:
     assert time.monotonic() - started < AT_MOST_S
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("delay_s", "rate"),
     [(0.04, 2e6), *(pytest.param(*p, marks=pytest.mark.soak) for p in [(0.2, None), (0, 2e5)])],
@@ -71,6 +72,7 @@ def test_a_link_that_is_far_or_narrow_only_takes_longer(
     check_whole(homes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mode", "part"),
     [("mute", 0.5)]
@@ -93,6 +95,7 @@ def test_a_link_that_falls_silent_ends_the_sync_in_time_and_the_next_one_continu
     check_whole(homes)
 
 
+@pytest.mark.slow
 def test_a_silence_that_is_shorter_than_the_time_out_goes_unnoticed(homes: Homes) -> None:
     proxy = homes.proxy
     proxy.rate = 4e6
@@ -140,6 +143,7 @@ def test_a_cable_that_is_silently_dead_ends_the_sync_in_time_and_the_next_one_co
     check_whole(homes)
 
 
+@pytest.mark.slow
 def test_a_cable_pulled_for_a_moment_goes_unnoticed(cabled: tuple[Homes, Cable]) -> None:
     homes, cable = cabled
     cable.rate("30mbit")

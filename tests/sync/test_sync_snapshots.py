@@ -41,6 +41,7 @@ def no_host(make_inventory: MakeInventory) -> Inventory:
     return inventory
 
 
+@pytest.mark.slow
 def test_a_run_that_another_one_replaced_is_listed_restored_and_undone(
     here: SyncedActor, second_run: Path
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_run_that_another_one_replaced_is_listed_restored_and_undone(
     assert [g.of for g in list_snapshots(here.inventory).generations] == [None, None, 0, 1]
 
 
+@pytest.mark.slow
 def test_a_sync_after_a_restore_makes_the_hosts_run_live_says_so_and_keeps_the_restored_one(
     here: SyncedActor, second_run: Path
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_sync_after_a_restore_makes_the_hosts_run_live_says_so_and_keeps_the_r
     assert here.frames() == old
 
 
+@pytest.mark.slow
 def test_a_restore_of_what_the_host_still_has_is_not_undone_by_a_sync(here: SyncedActor, actor: Path) -> None:
     """What was spoilt by hand here, and was taken into the history so, is right again and stays so."""
     old = here.frames()
@@ -100,6 +103,7 @@ def test_a_restore_of_what_the_host_still_has_is_not_undone_by_a_sync(here: Sync
     assert here.frames() == old
 
 
+@pytest.mark.slow
 def test_after_a_pod_restarted_with_less_the_newest_good_state_stays_and_the_rest_is_restorable(
     here: SyncedActor,
 ) -> None:
@@ -125,6 +129,7 @@ def test_all_three_work_while_no_host_can_be_reached(no_host: Inventory) -> None
     ]
 
 
+@pytest.mark.slow
 def test_dry_runs_touch_nothing_and_report_what_would_be_done(here: SyncedActor, second_run: Path) -> None:
     here.holds(second_run)
     sync(here.inventory)
@@ -162,6 +167,7 @@ def test_a_damaged_manifest_is_listed_with_exit_code_6(no_host: Inventory) -> No
     assert [g.generation for g in listed.generations] == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_foreign_manifest_is_named_by_each_command_and_keeps_none_from_its_work(
     here: SyncedActor, tmp_path: Path
 ) -> None:
@@ -222,6 +228,7 @@ def test_jobs_results_and_other_files_in_the_backup_are_left_alone(no_host: Inve
     assert [path.read_text() for path in mine] == ["mine", "mine"]
 
 
+@pytest.mark.slow
 def test_a_verify_names_a_damaged_manifest_with_6_and_checks_the_rest(here: SyncedActor) -> None:
     (here.tracker / "output/demo/train.log").write_text("again")
     sync(here.inventory)

@@ -174,6 +174,7 @@ def test_frames_box_and_identity_arrive_before_landmarks_and_these_before_crops_
     assert max(map(order.index, last)) < min(landmarks) and max(landmarks) < min(others)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_sync_after_a_restore_takes_from_the_host_only_what_the_history_lost(
     homes: Homes, damaged: bool

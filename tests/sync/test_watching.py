@@ -98,6 +98,7 @@ def nothing() -> None:
     """At this, nothing happens."""
 
 
+@pytest.mark.slow
 def test_what_is_new_is_downloaded_round_by_round_and_the_last_line_has_the_totals(
     tracking: Tracking, inventory: Inventory
 ) -> None:
@@ -111,6 +112,7 @@ def test_what_is_new_is_downloaded_round_by_round_and_the_last_line_has_the_tota
     assert (report.exit_code, report.snapshot, report.away_s) == (130, third.snapshot, 0.0)
 
 
+@pytest.mark.slow
 def test_rounds_that_only_add_are_one_snapshot_and_one_that_changes_something_is_another(
     tracking: Tracking, inventory: Inventory
 ) -> None:
@@ -146,6 +148,7 @@ def test_rounds_that_only_add_are_one_snapshot_and_one_that_changes_something_is
     assert history.object(old.sha256).read_bytes() == (tracking.finished / "00001.frame").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_log_that_grows_round_by_round_is_kept_once_and_not_once_a_round(
     tracking: Tracking, inventory: Inventory
 ) -> None:
@@ -172,6 +175,7 @@ def test_a_log_that_grows_round_by_round_is_kept_once_and_not_once_a_round(
     assert history.object(old.sha256).read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_frame_that_is_being_written_is_not_reported_and_is_downloaded_when_it_is_whole(
     tracking: Tracking, inventory: Inventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,6 +199,7 @@ def test_a_frame_that_is_being_written_is_not_reported_and_is_downloaded_when_it
     assert report.quarantined == () and home(inventory) == frames(0, 1)
 
 
+@pytest.mark.slow
 def test_a_manual_sync_goes_between_two_rounds(tracking: Tracking, inventory: Inventory) -> None:
     tracking.add(0)
 
@@ -262,6 +267,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "FIRST_WAIT_S", 0.05)
 
 
+@pytest.mark.slow
 def test_rounds_share_one_connection_and_a_cut_link_is_waited_for(
     pod: Pod, actor: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
@@ -293,6 +299,7 @@ def test_rounds_share_one_connection_and_a_cut_link_is_waited_for(
         shutil.rmtree(child)
 
 
+@pytest.mark.slow
 def test_a_frozen_link_and_a_pod_that_is_killed_are_waited_for_and_a_new_key_ends_it(
     tmp_path: Path, actor: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:
@@ -351,6 +358,7 @@ def test_a_full_disk_is_reported_once_and_the_watch_continues_when_there_is_room
         assert home(inventory) == frames(0, 1)
 
 
+@pytest.mark.slow
 def test_a_reader_of_the_live_tree_never_finds_a_torn_file(tracking: Tracking, inventory: Inventory) -> None:
     tracking.add(0)
 
@@ -364,6 +372,7 @@ def test_a_reader_of_the_live_tree_never_finds_a_torn_file(tracking: Tracking, i
     assert home(inventory) >= frames(0, 1, 2, 3)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_the_totals_as_the_last_line_and_130(
     tracking: Tracking, inventory: Inventory
 ) -> None:

@@ -539,6 +539,7 @@ def _same_with_and_without_the_shortcut(seed: int, count: int) -> int:
     return shortened
 
 
+@pytest.mark.slow
 def test_the_shortcut_for_alike_files_gives_what_the_long_way_gives() -> None:
     # Not vacuous: some of the mutants are alike enough to be taken by the shortcut.
     assert _same_with_and_without_the_shortcut(seed=3, count=1000) > 20

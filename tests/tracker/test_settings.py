@@ -116,6 +116,7 @@ _plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 _any = _plain | st.lists(_plain | st.lists(_plain, max_size=3), max_size=4)
 
 
+@pytest.mark.slow
 @given(key=st.sampled_from([k for k in KEYS if k not in PATHS]), value=_any)
 def test_whatever_is_accepted_is_taken_by_the_trackers_own_rules(key: str, value: object) -> None:
     try:

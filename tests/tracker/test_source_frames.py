@@ -51,6 +51,7 @@ def by_us(video: Path, fps: float) -> list[int]:
         return [video_factory.number_in(frames.frame(k + 1)) for k in range(frames.count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 @pytest.mark.parametrize("fps", [12, 25, 30])
 @pytest.mark.parametrize("kind", ["even", "film", "uneven"])
@@ -62,6 +63,7 @@ def test_a_video_gives_the_files_that_ffmpeg_makes_of_it(
     assert by_us(path, fps) == by_ffmpeg(path, "-vf", f"fps={fps}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("last_ms", "files", "before"), [(20, 58, 61), (40, 58, 61), (400, 67, 61)])
 def test_the_last_frame_is_shown_as_long_as_ffmpeg_shows_it(
     tmp_path: Path, last_ms: int, files: int, before: int

@@ -152,6 +152,7 @@ def test_a_link_that_freezes_under_a_running_command_ends_within_the_time_out(
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.slow
 def test_a_request_on_a_link_that_froze_before_ends_within_the_time_outs(
     linked: Session, proxy: FaultProxy
 ) -> None:
@@ -165,6 +166,7 @@ def test_a_request_on_a_link_that_froze_before_ends_within_the_time_outs(
     assert linked.run(["echo", "on"]).stdout == b"on\n"
 
 
+@pytest.mark.slow
 def test_a_megabyte_to_a_link_that_froze_does_not_hang_the_caller(linked: Session, proxy: FaultProxy) -> None:
     linked.run(["true"])
     threading.Timer(0.2, setattr, (proxy, "mode", "hang")).start()
@@ -208,6 +210,7 @@ def test_every_exception_of_paramiko_becomes_one_of_ours() -> None:
             assert isinstance(ours, HostError) and ours.host == "pod" and ours.hint
 
 
+@pytest.mark.slow
 def test_a_link_that_breaks_prints_nothing_by_itself(
     own_pod: Pod, make_inventory: Callable[..., Inventory], capfd: pytest.CaptureFixture[str]
 ) -> None:

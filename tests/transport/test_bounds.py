@@ -145,6 +145,7 @@ def slowest(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, float], None]:
     return allow
 
 
+@pytest.mark.slow
 def test_a_pod_that_drips_ends_the_transfer(
     tmp_path: Path, remote: Callable[[str], Remote], slowest: Callable[[int, float], None]
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_stream_without_its_end_broke_off_whatever_the_exit_code_says(said: by
         pulled(Canned(said), tmp_path)
 
 
+@pytest.mark.slow
 def test_what_was_on_its_way_when_the_link_broke_after_the_programs_end_is_fetched_again(
     proxied: Inventory, proxy: FaultProxy, tmp_path: Path
 ) -> None:
@@ -234,6 +235,7 @@ def test_a_file_that_cannot_be_read_on_the_host_is_an_error_once_the_others_are_
     assert set(got(tmp_path / "into")) == {b"good"}
 
 
+@pytest.mark.slow
 def test_progress_is_reported_regularly_and_at_the_end(tmp_path: Path) -> None:
     files = {b"%04d" % n: bytes(1000) for n in range(1000)}
     put(tmp_path / "far", files)

@@ -158,6 +158,7 @@ def test_a_jump_host_that_is_down_is_unreachable_and_named(behind: Inventory, po
         open_session(behind.host("inner"), behind)
 
 
+@pytest.mark.slow
 def test_a_jump_host_that_refuses_our_key_is_named(behind: Inventory, pod: Pod, jump: Pod) -> None:
     trust_file(behind).write_text(known(pod, jump))
     jump.client_key.with_name("authorized_keys").write_text("")

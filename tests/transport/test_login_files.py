@@ -163,6 +163,7 @@ def test_each_kind_of_login_that_runs_no_commands_is_named_with_its_own_next_ste
     assert then in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_login_that_takes_more_than_half_the_time_of_an_answer_is_waited_for(
     own_pod: Pod, make_inventory: MakeInventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

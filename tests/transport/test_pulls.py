@@ -108,6 +108,7 @@ def test_a_source_that_is_no_folder_is_the_hosts_error(way: Session, tmp_path: P
         way.pull(request_for(tmp_path / "none", [b"f"], tmp_path / "into"))
 
 
+@pytest.mark.slow
 def test_a_cut_transfer_resumes_where_it_stopped(
     there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_cut_transfer_resumes_where_it_stopped(
     assert proxy.bytes_from_target < 30 << 20
 
 
+@pytest.mark.slow
 def test_a_transfer_that_freezes_ends_with_an_error(
     there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_full_remote_disk_is_reported_as_that(way: Session, tmp_path: Path) ->
         assert not whole.exists() or whole.stat().st_size < 8 << 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut_mb", [0.02, 14.5, 29.99])
 def test_a_cut_push_resumes_in_the_middle_of_the_file(
     cut_mb: float, there: Pod, make_inventory: MakeInventory, tmp_path: Path
@@ -143,6 +144,7 @@ def test_a_cut_push_resumes_in_the_middle_of_the_file(
     assert sent < BIG + (5 << 20)
 
 
+@pytest.mark.slow
 def test_a_push_that_freezes_ends_with_an_error(
     there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
@@ -168,6 +170,7 @@ def last_size(folder: Path) -> int:
     return size
 
 
+@pytest.mark.slow
 def test_after_a_silent_cut_the_next_push_resumes_although_the_last_one_still_runs_on_the_host(
     there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
@@ -194,6 +197,7 @@ def test_after_a_silent_cut_the_next_push_resumes_although_the_last_one_still_ru
     assert got(tmp_path / "into") == got(tmp_path / "near")
 
 
+@pytest.mark.slow
 def test_a_cut_between_many_small_files_sends_only_the_rest(
     there: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

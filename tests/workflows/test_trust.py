@@ -114,6 +114,7 @@ def test_a_dry_run_says_the_same_and_stores_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_key_of_another_type_is_found_by_its_fingerprint(
     own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
