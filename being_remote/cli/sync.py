@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from being_remote.cli.command import command
@@ -74,7 +75,7 @@ def sync(
         if list_all:
             others |= {"--wait": wait is not None, "--break-lock": break_lock}
         _refuse_several(snapshot_options, {**others, "--every": every is not None})
-        _manage_snapshots(out, _single(actor, "--actor"), restore, prune, force, dry_run, lock)
+        _manage_snapshots(out, _single(actor or (), "--actor"), restore, prune, force, dry_run, lock)
     elif watch or every is not None:
         out.follows = True
         if not watch:
@@ -86,35 +87,39 @@ def sync(
             raise UsageError("--watch waits for the backup by itself", where="sync")
         from being_remote.cli.sync_tables import run_watch
 
-        only_actor, only_host = _single(actor, "--actor"), _single(host, "--host")
+        only_actor, only_host = _single(actor or (), "--actor"), _single(host or (), "--host")
         run_watch(out, out.inventory(), only_actor, only_host, only or (), every_s)
     else:
-        from being_remote.cli.sync_tables import show_sync, show_syncs
-        from being_remote.workflows.sync import sync as sync_one
-        from being_remote.workflows.sync import sync_each
+        options: Any = {"only": only or (), "dry_run": dry_run, "verify": verify, "lock": lock}
+        _download(out, actor or (), host or (), options)
 
-        inventory = out.inventory()
-        several = len({*(actor or ())}) > 1 or len({*(host or ())}) > 1
-        with out.progress() as on_progress:
-            more: Any = {"only": only or (), "dry_run": dry_run, "verify": verify, "lock": lock}
-            more |= {"on_progress": on_progress, "say": out.note}
-            if several:
-                syncs = sync_each(inventory, actor or (), host or (), **more)
-            else:
-                one = sync_one(inventory, actor=_single(actor), host=_single(host), **more)
+
+def _download(out: Out, actors: Sequence[str], hosts: Sequence[str], options: Any) -> None:
+    from being_remote.cli.sync_tables import show_sync, show_syncs
+    from being_remote.workflows.sync import sync as sync_one
+    from being_remote.workflows.sync import sync_each
+
+    inventory = out.inventory()
+    several = len(set(actors)) > 1 or len(set(hosts)) > 1
+    with out.progress() as on_progress:
+        options |= {"on_progress": on_progress, "say": out.note}
         if several:
-            out.finish(syncs, show_syncs)
+            syncs = sync_each(inventory, actors, hosts, **options)
         else:
-            out.finish(one, show_sync)
+            one = sync_one(inventory, actor=_single(actors), host=_single(hosts), **options)
+    if several:
+        out.finish(syncs, show_syncs)
+    else:
+        out.finish(one, show_sync)
 
 
-def _single(names: list[str] | None, name: str = "") -> str | None:
+def _single(names: Sequence[str], option: str = "") -> str | None:
     """The one that is named; None for none. Raises UsageError for several."""
-    several = dict.fromkeys(names or ())
-    if len(several) > 1:
+    named = list(dict.fromkeys(names))
+    if len(named) > 1:
         hint = "only a sync itself takes several"
-        raise UsageError(f"{len(several)} are named: {', '.join(several)}", where=name, hint=hint)
-    return next(iter(several), None)
+        raise UsageError(f"{len(named)} are named: {', '.join(named)}", where=option, hint=hint)
+    return named[0] if named else None
 
 
 def _manage_snapshots(

@@ -251,7 +251,7 @@ class Supervisor:
                 self._wait_startable(WRITE_AGAIN_S)
 
     def _has_ended(self) -> bool:
-        """Whether the attempt has an exit record; under its lock, so that nobody writes one meanwhile."""
+        """Whether the attempt has an exit record; asked under its lock, where no other process writes one."""
         seen: List[bool] = []
         self._store(lambda: seen.append(exit_record.has_exit_record(self._attempt_paths)))
         return seen[0]

@@ -330,7 +330,7 @@ class _Conversation:
             self._waits_for_mark = False
 
     def _take_err(self, data: bytes) -> None:
-        if "err" not in self._open:  # what a login left running says is no part of the answer
+        if "err" not in self._open:  # a process that the login left may still write
             return
         err = self._answer.err
         before = max(0, len(err) - len(self._mark))
