@@ -87,7 +87,7 @@ def mark_volume(jobs: str) -> None:
     path = volume_marker(jobs)
     if disk_features.exists(path):
         return
-    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
+    temporary = job_records.temporary_beside(path)
     job_records.write_json(temporary, {"volume": os.urandom(16).hex()})
     try:
         _put_into_place(temporary, path)

@@ -59,7 +59,7 @@ def _write_mark(path: str, attempt: int) -> None:
     try:
         job_records.write_json(path, {"attempt": attempt})
     except OSError as refused:
-        temporary = f"{path}.{os.getpid()}.tmp"
+        temporary = job_records.temporary_beside(path)
         try:
             os.symlink(str(attempt), temporary)
             os.rename(temporary, path)

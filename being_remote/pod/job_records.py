@@ -90,13 +90,18 @@ def write_json(path: str, record: Record, durable: bool = True, reserved: Option
 
 
 def write_bytes(path: str, data: bytes, durable: bool = True) -> None:
-    temporary = f"{path}.{os.getpid()}.tmp"
+    temporary = temporary_beside(path)
     try:
         _replace(path, temporary, data, durable)
     except OSError:
         with contextlib.suppress(OSError):  # what a full disk took of it
             os.unlink(temporary)
         raise
+
+
+def temporary_beside(path: str) -> str:
+    """A name that no other writer takes; pods that share a disk have processes of the same number."""
+    return f"{path}.{os.urandom(8).hex()}.tmp"
 
 
 def _replace(path: str, temporary: str, data: bytes, durable: bool) -> None:

@@ -97,7 +97,7 @@ def find_full_disk(folder: str) -> Optional[Dict[str, Any]]:
 
 def find_quota(folder: str) -> Optional[Dict[str, Any]]:
     """The record of a disk that refuses to take another page in the folder, which its figures may not say."""
-    probe = os.path.join(folder, f".{os.getpid()}.probe")
+    probe = os.path.join(folder, f".{os.urandom(8).hex()}.probe")
     try:
         with open(probe, "xb", buffering=0) as file:
             file.write(bytes(_PAGE))
