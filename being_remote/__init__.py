@@ -31,7 +31,7 @@ _MODULES = {
     "read_sequence": "being_remote.tracker.sequence",
     "recover": "being_remote.workflows.recover",
     "retrack": "being_remote.workflows.retrack",
-    "RetrackRequest": "being_remote.workflows.retrack",
+    "RetrackRequest": "being_remote.recipes.retrack_request",
     "RunChoice": "being_remote.workflows.recover",
     "sync": "being_remote.workflows.sync",
 }

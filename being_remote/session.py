@@ -46,6 +46,17 @@ def no_progress(_: TransferProgress) -> None:
 
 
 @dataclass(frozen=True)
+class Feedback:
+    """What a long command tells meanwhile: how far it is, and sentences for people."""
+
+    on_progress: OnProgress = no_progress
+    say: Callable[[str], object] = lambda _: None
+
+
+NO_FEEDBACK = Feedback()
+
+
+@dataclass(frozen=True)
 class Pull:
     """Files of one folder to fetch.
 

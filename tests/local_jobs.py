@@ -14,9 +14,10 @@ from typing import Any
 from being_remote.inventory import Inventory
 from being_remote.jobs.dispatch import aim
 from being_remote.jobs.ledger import Ledger, ledger_of
+from being_remote.recipes.retrack_request import RetrackRequest
 from being_remote.workflows import retrack as retrack_workflow
 from being_remote.workflows.cancel import cancel
-from being_remote.workflows.retrack import RetrackReport, RetrackRequest
+from being_remote.workflows.retrack import RetrackReport
 
 WANTED = tuple(field.name for field in dataclasses.fields(RetrackRequest))
 
@@ -54,6 +55,10 @@ def supervisors_of(job: Path) -> list[int]:
             if os.readlink(process / "fd/2") == str(job / "supervisor.log"):
                 found.append(int(process.name))
     return found
+
+
+def unheard(_: object) -> None:
+    """Take the lines of a job that is followed, and drop them."""
 
 
 class Works:

@@ -16,11 +16,12 @@ from being_remote.errors import HostError, UsageError
 from being_remote.export import Cameras, all_targets, prepare, targets, write
 from being_remote.inventory import Inventory
 from being_remote.recipes.registry import find_recipe
+from being_remote.recipes.retrack_request import RetrackRequest
 from being_remote.workflows.doctor import doctor
 from being_remote.workflows.hosts import hosts
 from being_remote.workflows.jobs import jobs
 from being_remote.workflows.pull import pull
-from being_remote.workflows.retrack import RetrackRequest, retrack
+from being_remote.workflows.retrack import retrack
 
 PACKAGE = Path(__file__).parent / "plugin_package"
 

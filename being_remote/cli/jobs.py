@@ -45,12 +45,13 @@ def jobs(
     if dry_run and not forget:
         raise UsageError("jobs changes nothing without --forget", where="--dry-run")
     if forget:
+        from being_remote.cli import job_end_tables
         from being_remote.workflows.forget import forget_finished
 
         if why is not None or all_jobs:
             raise UsageError("takes neither --why nor --all", where="--forget")
         report = forget_finished(out.inventory(), hosts=host or (), dry_run=dry_run)
-        out.finish(report, job_tables.show_forget)
+        out.finish(report, job_end_tables.show_forget)
     elif why is not None:
         out.finish(workflow.why(out.inventory(), why), job_tables.show_why)
     else:
@@ -103,7 +104,7 @@ def cancel(
 
     A second cancel does no harm.
     """
-    from being_remote.cli.job_tables import show_cancel, show_cancel_all
+    from being_remote.cli.job_end_tables import show_cancel, show_cancel_all
     from being_remote.workflows import cancel as workflow
 
     if (job is None) is not all_jobs or (all_jobs and take_over):
@@ -134,7 +135,7 @@ def pull(
     These are the transformed intrinsics and camera files; the transform is checked by doing it again here.
     `last` is the newest job of a kind that has such results, or the newest of all; with --all the same one.
     """
-    from being_remote.cli.job_tables import show_pull, show_pull_all
+    from being_remote.cli.job_end_tables import show_pull, show_pull_all
     from being_remote.workflows import pull as workflow
 
     if (job is None) is not all_jobs or (all_jobs and take_over):
@@ -205,10 +206,9 @@ def resume(
         host=host,
         pod_is_gone=pod_is_gone,
         take_over=take_over,
-        follow_it=follow and not dry_run,
         again=again,
         dry_run=dry_run,
-        say=follow_output.teller(out),
+        follow=follow_output.teller(out) if follow and not dry_run else None,
     )
     out.finish(report, job_tables.show_resume)
 
@@ -227,7 +227,7 @@ def forget(
 
     Its results must be local and verified. The job stays in the ledger, and its id never starts again.
     """
-    from being_remote.cli.job_tables import show_forget
+    from being_remote.cli.job_end_tables import show_forget
     from being_remote.workflows import forget as workflow
 
     report = workflow.forget(

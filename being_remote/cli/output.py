@@ -6,7 +6,6 @@ when that is a terminal.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -14,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import typer
 
 from being_remote.cli.interruption_notes import interrupted, note_end_shown
 from being_remote.cli.json_values import to_json
-from being_remote.cli.text import printable, wrap_words
+from being_remote.cli.streams import fit_terminal, say, saying, stdout, writing
+from being_remote.cli.text import printable
 from being_remote.errors import BeingRemoteError, Interrupted, InventoryError
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from being_remote.inventory import Inventory
     from being_remote.session import OnProgress
-
-PIPED_WIDTH = 160
 
 
 class Report(Protocol):
@@ -40,21 +38,6 @@ class Report(Protocol):
 
 
 R = TypeVar("R", bound=Report)
-
-
-class OutputFailed(Exception):
-    """stdout cannot be written, mostly because a disk is full. No workflow catches it."""
-
-
-@contextmanager
-def writing() -> Iterator[None]:
-    """Turn what fails while stdout is written into `OutputFailed`."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # the reader closed the pipe, which is not an error
-    except OSError as e:
-        raise OutputFailed(e.strerror or str(e)) from e
 
 
 class Out:
@@ -256,44 +239,3 @@ def print_error(error: BeingRemoteError, *, one_line: bool) -> None:
     }
     with writing():
         print(json.dumps(document, indent=None if one_line else 2), flush=True)
-
-
-def fit_terminal(text: str) -> list[str]:
-    """One line of text for stderr: on a terminal cut between words."""
-    if not sys.stderr.isatty():
-        return [text]
-    return wrap_words(text, os.get_terminal_size(sys.stderr.fileno()).columns)
-
-
-def say(text: str) -> None:
-    """Print text for people on stderr; its line breaks are ours."""
-    with saying():
-        print(printable(text, keep="\n"), file=sys.stderr, flush=True)
-
-
-@contextmanager
-def saying() -> Iterator[None]:
-    """Continue without stderr where it cannot be written."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise
-    except OSError:
-        discard(sys.stderr)
-
-
-def discard(stream: TextIO) -> None:
-    """Drop what is still unwritten, or Python would complain when it ends."""
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, stream.fileno())
-    os.close(sink)
-
-
-def stdout() -> Console:
-    """A console on stdout: as wide as the terminal; wide enough for paths when piped."""
-    from rich.console import Console
-
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-    return Console(width=width, highlight=False)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from being_remote.cli.command import command
 from being_remote.cli.options import DryRunOpt, HostOpt, option
-from being_remote.cli.output import Out, stdout
+from being_remote.cli.output import Out
 from being_remote.cli.printing import cell, line, new_table, prose
+from being_remote.cli.streams import stdout
 from being_remote.errors import UsageError
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from being_remote.cli.options import (
 from being_remote.cli.output import Out
 from being_remote.errors import UsageError
 from being_remote.local_lock import AT_ONCE, LockRequest
+from being_remote.session import Feedback
 
 
 @command
@@ -102,7 +103,7 @@ def _download(out: Out, actors: Sequence[str], hosts: Sequence[str], options: An
     inventory = out.inventory()
     several = len(set(actors)) > 1 or len(set(hosts)) > 1
     with out.progress() as on_progress:
-        options |= {"on_progress": on_progress, "say": out.note}
+        options |= {"feedback": Feedback(on_progress, out.note)}
         if several:
             syncs = sync_each(inventory, actors, hosts, **options)
         else:

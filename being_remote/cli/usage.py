@@ -15,7 +15,8 @@ from typing import Any
 import typer
 
 from being_remote.cli.interruption_notes import begin, end_shown, interrupted
-from being_remote.cli.output import OutputFailed, discard, print_error, say, saying, show_error, writing
+from being_remote.cli.output import print_error, show_error
+from being_remote.cli.streams import OutputFailed, discard, say, saying, writing
 from being_remote.errors import Interrupted, NoSpace, UsageError
 
 PROGRAM = "being-remote"

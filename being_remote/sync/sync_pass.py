@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from being_remote.durable_files import NamedPaths
 from being_remote.errors import HostError, InconsistentData, NotFoundError
 from being_remote.local_path import folds_case
 from being_remote.pod_client.listing import ListingAnswer, digest_of
-from being_remote.session import OnProgress, Session, no_progress
+from being_remote.session import NO_FEEDBACK, Feedback, OnProgress, Session
 from being_remote.sync.last_pass import recall_last_pass, remember_last_pass
 from being_remote.sync.remote_files import (
     FIRST_WAVES,
@@ -98,7 +98,7 @@ class SyncPass:
         this_machine: a session of this machine, which looks at the live tree while the host answers.
         verify: read every byte again on both sides and compare; corrupt files here are repaired.
         partial: not all kinds are asked for, so another run must not be mixed with the rest.
-        say: told once the frames are safe, where the rest takes long.
+        feedback: is told, too, once the frames are safe, where the rest takes long.
     """
 
     task: ActorSync
@@ -107,8 +107,7 @@ class SyncPass:
     history: History
     verify: bool = False
     partial: bool = False
-    on_progress: OnProgress = no_progress
-    say: Callable[[str], object] = lambda _: None
+    feedback: Feedback = NO_FEEDBACK
 
     def run(self, found: ActorListing | None = None) -> SyncReport:
         """Download what the host has. `found` is its listing, if it was just made.
@@ -122,7 +121,9 @@ class SyncPass:
         news = self._ask_for_news() if found is None and not self.verify else None
         if isinstance(news, SyncReport):
             return replace(news, phases_s=_phases(time.monotonic() - started, Arrivals()))
-        backup = repair_backup(self.task, self.history, verify=self.verify, on_progress=self.on_progress)
+        backup = repair_backup(
+            self.task, self.history, verify=self.verify, on_progress=self.feedback.on_progress
+        )
         try:
             planned = self._plan(backup.live, found or news)
         except (HostError, NotFoundError) as e:
@@ -181,7 +182,7 @@ class SyncPass:
         arrival = self._download_part(planned, parts[0], live, cameras)
         for part in parts[1:]:
             safe = arrival.manifest
-            self.say(_describe_safe(safe, part))
+            self.feedback.say(_describe_safe(safe, part))
             arrival = arrival.followed_by(self._download_part(planned, _after(part, safe), safe, cameras))
             if safe is not live and safe is not None and arrival.manifest is not None:
                 merge_snapshots(self.history, safe, arrival.manifest)
@@ -212,7 +213,7 @@ class SyncPass:
             lambda: is_as_listed(self.task, self.session, found),
             found.clock_ns,
         )
-        return download_changed(self.session, target, part, queries, self.on_progress)
+        return download_changed(self.session, target, part, queries, self.feedback.on_progress)
 
     def _remember_hashes(self, learned: HashKnowledge, got: Arrivals) -> None:
         """Keep what is known of the host's bytes; of the kinds that were not asked for, what was known."""

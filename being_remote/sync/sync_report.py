@@ -104,6 +104,34 @@ class SyncReport:
 
 
 @dataclass(frozen=True)
+class FailedSync:
+    """An actor's files on a host that could not be downloaded, and why; `next`: what to do."""
+
+    host: str
+    actor: str
+    error: str
+    error_class: str
+    next: str | None
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class SyncsReport:
+    """What syncs of several actors or hosts did, in the order of the names."""
+
+    syncs: tuple[SyncReport, ...]
+    failed: tuple[FailedSync, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Of all 4 first, and 6 last. An actor that one of the hosts has is found."""
+        found = {report.actor for report in self.syncs}
+        failed = {f.exit_code for f in self.failed if f.exit_code != 3 or f.actor not in found}
+        codes = failed | {report.exit_code for report in self.syncs}
+        return next((code for code in (4, *sorted(failed - {6}), 6) if code in codes), 0)
+
+
+@dataclass(frozen=True)
 class ListingSummary:
     """What the report says of a listing, once its files are forgotten."""
 

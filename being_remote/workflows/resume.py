@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.jobs.context import JobContext
-from being_remote.jobs.follow import Say, follow
+from being_remote.jobs.follow import Say
+from being_remote.jobs.follow import follow as follow_job
 from being_remote.jobs.forget import require_not_forgotten
 from being_remote.jobs.job_status import JobStatus, exit_code_of
 from being_remote.jobs.ledger import LedgerJob
@@ -60,10 +61,9 @@ def resume(
     host: str | None = None,
     pod_is_gone: bool = False,
     take_over: bool = False,
-    follow_it: bool = False,
     again: bool = False,
     dry_run: bool = False,
-    say: Say = lambda _: None,
+    follow: Say | None = None,
 ) -> ResumeReport:
     """Make the next attempt of a job.
 
@@ -74,7 +74,7 @@ def resume(
             accepts that it may be paid for twice.
         take_over: the job is in another laptop's ledger; one that runs is only written down here.
         again: start it also beside another laptop's job of the same settings.
-        follow_it: follow the new attempt to its end; `say` gets its lines and states.
+        follow: gets the lines and states of the new attempt, which is followed to its end; None: it is not.
 
     Raises:
         UsageError: it still runs, or succeeded; or another terminal was faster.
@@ -85,9 +85,7 @@ def resume(
     context = job_context(inventory, dry_run=dry_run, again=again)
     found = _find(context, job, take_over=take_over)
     if found is not None and not take_over and host is not None and host != found.host:
-        return _resume_elsewhere(
-            context, found, host, pod_is_gone=pod_is_gone, say=say if follow_it else None, dry_run=dry_run
-        )
+        return _resume_elsewhere(context, found, host, pod_is_gone=pod_is_gone, say=follow, dry_run=dry_run)
     if found is not None:
         require_not_forgotten(context, found)
     if found is None:
@@ -99,9 +97,9 @@ def resume(
     choice = ResumeChoice(pod_is_gone and not repeated, take_over, repeated, dry_run)
     with open_or_abandon(context, where.name, found, choice) as session:
         resumed = resume_on_host(context, session, where, job, found, choice)
-        if dry_run or resumed.only_recorded or not follow_it:
+        if dry_run or resumed.only_recorded or follow is None:
             return _report(context, resumed, resumed.after, take_over=take_over, dry_run=dry_run)
-        followed = follow(context, session, where, resumed.job, say)
+        followed = follow_job(context, session, where, resumed.job, follow)
     report = _report(context, resumed, followed.row, take_over=take_over, dry_run=False)
     return replace(report, followed=True, home=followed.home)
 

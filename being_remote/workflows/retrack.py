@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from being_remote.errors import BeingRemoteError, HostNotReady, UsageError
-from being_remote.inventory import Actor, Inventory, LocalHost, SshHost
+from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.jobs.context import JobContext
 from being_remote.jobs.dispatch import DispatchedJob, JobPreview, intent_of, preview, send_all
 from being_remote.jobs.job_status import JobStatus, ended_status, exit_code_of, worst_exit_code
 from being_remote.jobs.ledger import Ledger
-from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, TypedOptions, plan_job
+from being_remote.jobs.recipe import JobPlan, JobRequest, Recipe, plan_job
 from being_remote.jobs.same_intent import find_duplicates
 from being_remote.jobs.spec import JobSpec, new_job_id
 from being_remote.jobs.status_poll import look_at_host
@@ -25,6 +22,8 @@ from being_remote.pod.job_states import JobState
 from being_remote.pod_client.asked_once import AskedOnce
 from being_remote.pod_client.job_answers import LeasedGpu
 from being_remote.recipes.registry import find_recipe
+from being_remote.recipes.retrack_request import RetrackRequest as RetrackRequest
+from being_remote.recipes.retrack_request import gpus_on, job_requests
 from being_remote.session import Session, no_progress
 from being_remote.workflows.job_context import job_context
 
@@ -34,47 +33,6 @@ if TYPE_CHECKING:  # a submit that is not followed imports nothing of these
     from being_remote.jobs.move import Move
 
 AFTER_S = 1200.0
-DEFAULT_RECIPE = "metrical-tracker"
-MAX_JOBS = 64
-
-
-@dataclass(frozen=True)
-class RetrackRequest:
-    """What to dispatch, as a person types it.
-
-    Attributes:
-        host: its name; None: the only one.
-        actors: their names; none: the only one.
-        recipe: which kind of job.
-        preset: a set of options that has a name.
-        sets: "KEY=VALUE" each, the value in YAML.
-        sweeps: "KEY=[VALUE, ...]" each: a job for each value, of several sweeps for each combination.
-        command: the command line of the recipe `command`, as a shell would split it; no shell sees it.
-        folder: the folder on the host in which that command runs; None: the job's own.
-        env: "NAME=VALUE" each, for that command.
-        inputs: local files and folders that it gets.
-        gpus: how many a job needs; None: what the recipe takes.
-        wall_s: seconds after which a job is ended.
-        wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
-        again: make another job even if one of the same intent succeeded, or is not known to be ended.
-        force: dispatch it also to a host that lacks what the job needs.
-    """
-
-    host: str | None = None
-    actors: Sequence[str] = ()
-    recipe: str = DEFAULT_RECIPE
-    preset: str | None = None
-    sets: Sequence[str] = ()
-    sweeps: Sequence[str] = ()
-    command: str | None = None
-    folder: str | None = None
-    env: Sequence[str] = ()
-    inputs: Sequence[Path] = ()
-    gpus: int | None = None
-    wall_s: float | None = None
-    wait_s: float | None = None
-    again: bool = False
-    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,7 +97,7 @@ def retrack(
     if other is not None and other.name == host.name:
         raise UsageError("names the host itself", where="--failover", hint="another one")
     recipe, ledger = context.find_recipe(wanted.recipe), context.ledger
-    requests = _requests(inventory, host, recipe, wanted)
+    requests = job_requests(inventory, host, recipe, wanted)
     follow_it = follow_it or other is not None
     if follow_it and len(requests) > 1:
         option = "--follow" if other is None else "--failover"
@@ -152,7 +110,7 @@ def retrack(
         if other is not None and unsent:
             # Checked before anything is paid for: at night it could not be corrected.
             [(request, swept)], [(plan, _)] = requests, plans
-            request = dataclasses.replace(request, host=other, gpus=_gpus(other, wanted))
+            request = dataclasses.replace(request, host=other, gpus=gpus_on(other, wanted))
             notes = _rehearsal_notes(context, other, recipe, request, plan)
             plans = [(dataclasses.replace(plan, notes=(*plan.notes, *notes)), swept)]
         refusal = _find_refusal(context, session, host, unsent)
@@ -196,49 +154,6 @@ def _describe(job: str, host: str, plan: JobPreview, *, adopted: bool) -> Dispat
     changes = (f"{c.key} {c.before} -> {c.after}" for c in plan.changes)
     notes = () if adopted else plan.notes
     return DispatchedLine(job, host, plan.recipe, plan.actor, (*plan.swept, *changes), notes)
-
-
-def _requests(
-    inventory: Inventory, host: SshHost | LocalHost, recipe: Recipe, wanted: RetrackRequest
-) -> list[tuple[JobRequest, tuple[str, ...]]]:
-    """The jobs that are wanted, each with the settings of its place in the sweep."""
-    from being_remote.tracker.settings import parse_sweep
-
-    combinations = list(itertools.product(*map(parse_sweep, wanted.sweeps)))
-    if len(combinations) > MAX_JOBS:
-        raise UsageError(
-            f"that would be {len(combinations)} jobs an actor", where="--sweep", hint=f"at most {MAX_JOBS}"
-        )
-    try:
-        words = tuple(shlex.split(wanted.command or ""))
-    except ValueError as e:
-        raise UsageError(f"cannot be split into words: {e}", where="--command") from e
-    actors: list[Actor | None] = [inventory.the_actor(name) for name in dict.fromkeys(wanted.actors)]
-    if not actors:
-        actors = [inventory.the_actor(None) if wanted.recipe == DEFAULT_RECIPE else None]
-    requests = []
-    for swept in combinations:
-        options = recipe.parse_options(
-            TypedOptions(
-                wanted.preset,
-                (*wanted.sets, *swept),
-                words,
-                wanted.folder,
-                tuple(wanted.env),
-                tuple(wanted.inputs),
-            )
-        )
-        for actor in actors:
-            request = JobRequest(
-                host, options, actor, _gpus(host, wanted), wanted.wall_s, wait_s=wanted.wait_s
-            )
-            requests.append((request, swept))
-    return requests
-
-
-def _gpus(host: SshHost | LocalHost, wanted: RetrackRequest) -> int | None:
-    """None of a host whose inventory entry says that none of its GPUs may be used."""
-    return 0 if wanted.gpus is None and host.gpus == 0 else wanted.gpus
 
 
 def _rehearsal_notes(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from being_remote.errors import UsageError
 from being_remote.inventory import Inventory
-from being_remote.workflows.retrack import RetrackReport, RetrackRequest, retrack
+from being_remote.recipes.retrack_request import RetrackRequest
+from being_remote.workflows.retrack import RetrackReport, retrack
 
 if TYPE_CHECKING:
     from being_remote.jobs.follow import Say

@@ -6,17 +6,17 @@ import functools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from being_remote.backup.history import History
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import BeingRemoteError, HostError, Interrupted, UsageError
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.local_lock import AT_ONCE, LockRequest
-from being_remote.session import OnProgress, Session, no_progress
+from being_remote.session import NO_FEEDBACK, Feedback, Session
 from being_remote.sync.remote_files import ActorSync, list_actor_files, require_folders
 from being_remote.sync.sync_pass import SyncPass, preview_sync, repair_backup, report_without_host
-from being_remote.sync.sync_report import SyncReport
+from being_remote.sync.sync_report import FailedSync, SyncReport, SyncsReport
 from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch, WatchReport
 from being_remote.tracker.layout import KINDS, places_of
 from being_remote.weak_disk import describe_weakness
@@ -30,8 +30,7 @@ def sync(
     only: Sequence[str] = (),
     dry_run: bool = False,
     verify: bool = False,
-    on_progress: OnProgress = no_progress,
-    say: Callable[[str], object] = lambda _: None,
+    feedback: Feedback = NO_FEEDBACK,
     lock: LockRequest = AT_ONCE,
 ) -> SyncReport:
     """Download an actor's files from a host into its backup.
@@ -43,7 +42,7 @@ def sync(
         dry_run: look at both sides and write nothing.
         verify: read every byte again on both sides, of all snapshots here, and compare; what differs is
             downloaded, what is corrupt is repaired. The local part is done without the host, too.
-        say: told once the frames are safe, where the rest takes long.
+        feedback: is told, too, once the frames are safe, where the rest takes long.
         lock: how long to wait for another command that holds the backup.
 
     Raises:
@@ -67,50 +66,22 @@ def sync(
         except HostError as e:
             if dry_run or first or not verify:
                 raise
-            backup = repair_backup(task, history, verify=True, on_progress=on_progress)
+            backup = repair_backup(task, history, verify=True, on_progress=feedback.on_progress)
             report = report_without_host(task, history, backup, e)
             return replace(report, seconds=time.monotonic() - started)
         if dry_run:
-            report = preview_sync(task, session, history, verify=verify, on_progress=on_progress)
+            report = preview_sync(task, session, history, verify=verify, on_progress=feedback.on_progress)
         else:
             found = None
             if first:
                 found = list_actor_files(task, session)  # an actor without files gets no backup folder
                 stack.enter_context(history.lock(lock))
             this_machine = stack.enter_context(_open_this_machine(inventory))
-            one = SyncPass(task, session, this_machine, history, verify, bool(only), on_progress, say)
+            one = SyncPass(task, session, this_machine, history, verify, bool(only), feedback)
             report = one.run(found)
             if (weakness := describe_weakness(history.root)) is not None:
                 report = replace(report, warnings=(*report.warnings, weakness))
         return replace(report, seconds=time.monotonic() - started, round_trips=session.round_trips)
-
-
-@dataclass(frozen=True)
-class FailedSync:
-    """An actor's files on a host that could not be downloaded, and why; `next`: what to do."""
-
-    host: str
-    actor: str
-    error: str
-    error_class: str
-    next: str | None
-    exit_code: int
-
-
-@dataclass(frozen=True)
-class SyncsReport:
-    """What syncs of several actors or hosts did, in the order of the names."""
-
-    syncs: tuple[SyncReport, ...]
-    failed: tuple[FailedSync, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """Of all 4 first, and 6 last. An actor that one of the hosts has is found."""
-        found = {report.actor for report in self.syncs}
-        failed = {f.exit_code for f in self.failed if f.exit_code != 3 or f.actor not in found}
-        codes = failed | {report.exit_code for report in self.syncs}
-        return next((code for code in (4, *sorted(failed - {6}), 6) if code in codes), 0)
 
 
 def sync_each(
@@ -121,8 +92,7 @@ def sync_each(
     only: Sequence[str] = (),
     dry_run: bool = False,
     verify: bool = False,
-    on_progress: OnProgress = no_progress,
-    say: Callable[[str], object] = lambda _: None,
+    feedback: Feedback = NO_FEEDBACK,
     lock: LockRequest = AT_ONCE,
 ) -> SyncsReport:
     """Download the files of several actors from several hosts, one after the other; see `sync`.
@@ -149,8 +119,7 @@ def sync_each(
                 only=only,
                 dry_run=dry_run,
                 verify=verify,
-                on_progress=on_progress,
-                say=functools.partial(_say_of, say, actor),
+                feedback=replace(feedback, say=functools.partial(_say_of, feedback.say, actor)),
                 lock=lock,
             )
         except Interrupted:

@@ -17,7 +17,7 @@ from faults import FaultProxy
 from local_jobs import killed_once_aimed, retrack
 
 from being_remote.cli.job_tables import show_jobs
-from being_remote.cli.output import stdout
+from being_remote.cli.streams import stdout
 from being_remote.demo.pod import Pod
 from being_remote.errors import HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory, SshHost

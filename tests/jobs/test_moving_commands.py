@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_jobs import killed, killed_once_aimed, retrack
+from local_jobs import killed, killed_once_aimed, retrack, unheard
 
 from being_remote.errors import InconsistentData, UsageError
 from being_remote.inventory import Inventory
@@ -45,7 +45,7 @@ def test_a_command_starts_from_scratch_on_another_disk(three: Inventory, tmp_pat
     job = command(three, f"test -e {tmp_path}/go || exit 3", follow_it=True)
     (tmp_path / "go").touch()
     before = ledger_of(three).find(job)
-    report = resume(three, job, host="z", follow_it=True)
+    report = resume(three, job, host="z", follow=unheard)
     assert (report.host, report.attempt, report.state) == ("z", 2, "succeeded")
     assert report.moved is not None and report.moved.files == 0
     assert (tmp_path / "other/jobs" / job / "attempts/2/end.json").exists()
@@ -58,7 +58,7 @@ def test_on_one_disk_the_job_goes_on_as_it_lies_there(three: Inventory, tmp_path
     job = command(three, f"test -e {tmp_path}/go || exit 3", follow_it=True)
     (tmp_path / "go").touch()
     before = ledger_of(three).find(job)
-    report = resume(three, job, host="y", follow_it=True)
+    report = resume(three, job, host="y", follow=unheard)
     assert (report.host, report.attempt, report.state) == ("y", 2, "succeeded")
     assert (report.spec_sha256, ledger_of(three).find(job).host) == (before.spec_sha256, "y")
     assert not (tmp_path / "disk/jobs/.pushed").exists()
@@ -110,7 +110,7 @@ def test_a_late_answer_of_the_old_host_is_no_news(three: Inventory, tmp_path: Pa
         while answer.jobs[0].state != "failed":
             answer = look_at_host(session, x, [job])
         ledger.record(job, 1, "abandoned", {"reason": "a word"})
-        resume(three, job, host="z", follow_it=True)
+        resume(three, job, host="z", follow=unheard)
         story = ledger.history(job)
         row = record_answer(ledger, before, answer)
         assert (row.state, row.last_known) == ("unknown", "failed")
@@ -129,9 +129,9 @@ def test_another_laptop_takes_over_a_job_where_it_is_now(three: Inventory, tmp_p
     for inventory in (three, theirs):
         while any(row.state == "running" for row in jobs(inventory).jobs):
             pass
-    resume(theirs, job, take_over=True, follow_it=True)
-    moved = resume(theirs, job, host="z", follow_it=True)
+    resume(theirs, job, take_over=True, follow=unheard)
+    moved = resume(theirs, job, host="z", follow=unheard)
     assert moved.state == "failed"
-    taken = resume(three, job, take_over=True, host="z", follow_it=True)
+    taken = resume(three, job, take_over=True, host="z", follow=unheard)
     assert (taken.host, taken.attempt, taken.took_over) == ("z", moved.attempt + 1, True)
     assert ledger_of(three).find(job).host == "z"

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from local_jobs import unheard
 from two_pods import FRAMES, TwoPods
 
 from being_remote.errors import HostError
@@ -88,7 +89,7 @@ def test_a_tracking_with_a_frame_missing_is_lost_and_the_next_attempt_continues(
     job, frames = start_tracking(two_pods)
     all_tracked(two_pods, job, frames)
     (frames / f"{FRAMES - 1:05d}.frame").unlink()
-    report = resume(two_pods.inventory, job, follow_it=True)
+    report = resume(two_pods.inventory, job, follow=unheard)
     assert (report.attempt, report.previous_state, report.state) == (2, "lost", "succeeded")
     end = json.loads((two_pods.attempt("a", job, 1) / "end.json").read_text())
     assert (end["state"], end["frames_done"]) == ("lost", FRAMES - 1)
@@ -98,7 +99,7 @@ def test_a_tracking_with_a_frame_missing_is_lost_and_the_next_attempt_continues(
 def test_a_follower_puts_a_supervisor_back_and_follows_the_job_to_its_success(two_pods: TwoPods) -> None:
     job, _ = start_tracking(two_pods)
     said: list[Any] = []
-    report = resume(two_pods.inventory, job, follow_it=True, say=said.append)
+    report = resume(two_pods.inventory, job, follow=said.append)
     assert (report.attempt, report.state) == (1, "succeeded")
     assert "lost" not in {str(getattr(line, "state", "")) for line in said}
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
+from local_jobs import unheard
 
 from being_remote import plugins
 from being_remote.demo.actor import make_actor
@@ -173,7 +174,7 @@ def test_a_pull_of_a_resumed_job_moves_nothing_that_an_earlier_attempt_left_here
     job = works.command(script, follow_it=True).job
     first = pull(works.inventory, job, all_files=True)
     (works.workdir / "jobs" / job / "go").touch()
-    assert resume(works.inventory, job, follow_it=True).state == "succeeded"
+    assert resume(works.inventory, job, follow=unheard).state == "succeeded"
     second = pull(works.inventory, job, all_files=True)
     assert (names(second.folder), second.transferred_files) == ({"same", "new"}, 1)
     (second.folder / "same").write_text("not the same file under two names")
@@ -188,7 +189,7 @@ def test_copies_from_an_earlier_attempt_count_for_the_room_on_the_disk(
     job = works.command(script, follow_it=True).job
     stage = ResultFolder(pull(works.inventory, job, all_files=True).folder).stage
     (works.workdir / "jobs" / job / "go").touch()
-    assert resume(works.inventory, job, follow_it=True).state == "succeeded"
+    assert resume(works.inventory, job, follow=unheard).state == "succeeded"
 
     def room_bytes(_: Path) -> int:
         return 150_000 - sum(file.stat().st_size for file in stage.rglob("*") if file.is_file())
@@ -253,7 +254,7 @@ def test_only_the_attempt_that_counts_is_downloaded_and_the_one_before_is_kept_b
     assert names(first.folder) == {"mine", "only-first"}
     assert first.exit_code == 5
     (works.workdir / "jobs" / job / "go").touch()
-    assert resume(works.inventory, job, follow_it=True).state == "succeeded"
+    assert resume(works.inventory, job, follow=unheard).state == "succeeded"
     second = pull(works.inventory, job, all_files=True)
     assert (names(second.folder), second.attempt, second.exit_code) == ({"mine"}, 2, 0)
     before = second.folder.with_name(f"{job}.attempt-1")

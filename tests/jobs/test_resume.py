@@ -8,6 +8,7 @@ import shutil
 from typing import Any
 
 import pytest
+from local_jobs import unheard
 
 from being_remote.errors import HostError, InconsistentData, NotFoundError, UsageError
 from being_remote.jobs.spec import JobSpec
@@ -22,7 +23,7 @@ ONCE = "test -e ../../../go || exit 3"
 def test_a_failed_job_gets_a_next_attempt_with_the_same_spec(works: Any) -> None:
     first = works.command(ONCE, follow_it=True)
     (works.workdir / "jobs" / first.job / "go").touch()
-    report = resume(works.inventory, "last", follow_it=True)
+    report = resume(works.inventory, "last", follow=unheard)
     assert (report.job, report.attempt, report.previous_state, report.state) == (
         first.job,
         2,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import unheard
 from two_pods import FRAMES, TwoPods, contents
 
 from being_remote.errors import HostError, InconsistentData, UsageError
@@ -28,7 +29,7 @@ def test_the_file_set_is_that_of_an_undisturbed_run(two_pods: TwoPods) -> None:
     pull(two_pods.inventory, job, all_files=True)
     brought = contents(two_pods.home(job))
     two_pods.pods["a"].stop()
-    report = resume(two_pods.inventory, job, host="b", follow_it=True)
+    report = resume(two_pods.inventory, job, host="b", follow=unheard)
     assert (report.job, report.host, report.attempt, report.previous_state) == (job, "b", 2, "failed")
     assert (report.state, report.exit_code) == ("succeeded", 0), report.reason
     assert report.moved is not None
@@ -185,7 +186,7 @@ def test_a_box_that_was_changed_over_there_stops_the_attempt_before_the_tracker_
         return real(*args)
 
     monkeypatch.setattr(move_and_follow, "send", spoil)
-    report = resume(two_pods.inventory, job, host="b", follow_it=True)
+    report = resume(two_pods.inventory, job, host="b", follow=unheard)
     assert (report.state, report.exit_code) == ("failed", 5)
     log = (two_pods.attempt("b", job, 2) / "log").read_text()
     assert "bbox.pt" in log and "failing" not in log
@@ -258,10 +259,10 @@ def test_the_word_about_one_pod_is_not_taken_for_the_other(two_pods: TwoPods) ->
 @pytest.mark.slow
 def test_a_job_that_moved_can_move_back(two_pods: TwoPods) -> None:
     job = two_pods.failed()
-    assert resume(two_pods.inventory, job, host="b", follow_it=True).state == "failed"
+    assert resume(two_pods.inventory, job, host="b", follow=unheard).state == "failed"
     two_pods.pods["b"].stop()
     two_pods.pods["a"].start()
-    report = resume(two_pods.inventory, job, host="a", follow_it=True)
+    report = resume(two_pods.inventory, job, host="a", follow=unheard)
     assert (report.host, report.attempt, report.state) == ("a", 3, "failed"), report.reason
     assert KEPT in two_pods.log("a", job, 3)
     assert (two_pods.attempt("a", job, 1) / "end.json").exists()

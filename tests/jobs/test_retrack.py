@@ -169,7 +169,8 @@ _ASK = """
 import sys
 from pathlib import Path
 from being_remote.inventory import load_inventory
-from being_remote.workflows.retrack import RetrackRequest, retrack
+from being_remote.recipes.retrack_request import RetrackRequest
+from being_remote.workflows.retrack import retrack
 inventory = load_inventory(Path(sys.argv[1]))
 sys.stdin.readline()
 report = retrack(inventory, RetrackRequest(recipe="command", command=sys.argv[2], gpus=0))

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from local_jobs import unheard
 
 from being_remote.demo.pod import Pod
 from being_remote.errors import DuplicateJob, HostError, NotFoundError, UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import ledger_of
 from being_remote.pod.job_states import JobState
+from being_remote.recipes.retrack_request import RetrackRequest
 from being_remote.schedulers.registry import scheduler_of
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.cancel import cancel
@@ -26,7 +28,7 @@ from being_remote.workflows.jobs import jobs
 from being_remote.workflows.logs import logs
 from being_remote.workflows.pull import pull
 from being_remote.workflows.resume import resume
-from being_remote.workflows.retrack import RetrackRequest, retrack
+from being_remote.workflows.retrack import retrack
 
 MAKE = "echo said; echo one > one.txt"
 
@@ -101,7 +103,7 @@ def test_the_same_settings_attach_to_a_job_that_was_taken_over_whatever_the_host
 @pytest.mark.slow
 def test_a_newer_attempt_of_our_job_is_used_on_the_users_word(works: Any, theirs: Inventory) -> None:
     job = works.command("echo from $BEING_REMOTE_ATTEMPT; exit 3", follow_it=True).job
-    resume(theirs, job, take_over=True, follow_it=True)
+    resume(theirs, job, take_over=True, follow=unheard)
     assert logs(works.inventory, job).attempt == 1
     assert logs(works.inventory, job, take_over=True).attempt == 2
     assert works.ledger.find(job).attempt == 2
@@ -143,7 +145,7 @@ def test_an_attempt_that_another_laptop_moved_to_another_host_has_a_row_of_its_o
     both = Inventory.model_validate({**document, "hosts": {**document["hosts"], "other": other}})
     theirs = both.model_copy(update={"state": works.folder / "other-state"})
     job = works.command("exit 3", follow_it=True).job
-    resume(theirs, job, take_over=True, host="here", follow_it=True)
+    resume(theirs, job, take_over=True, host="here", follow=unheard)
     moved = tmp_path / "Other/jobs" / job
     moved.parent.mkdir(parents=True)
     (works.workdir / "jobs" / job).rename(moved)

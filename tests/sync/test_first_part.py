@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from local_actor import FRAMES, SyncedActor
 
+from being_remote.session import Feedback
 from being_remote.sync import sync_pass
 from being_remote.workflows.snapshots import list_snapshots
 
@@ -27,7 +28,9 @@ def test_the_frames_are_live_and_in_a_snapshot_once_they_are_called_safe(
 ) -> None:
     said: list[tuple[str, set[str], list[int]]] = []
     report = here.sync(
-        say=lambda text: said.append((text, set(here.live()), here.history.snapshot_numbers()))
+        feedback=Feedback(
+            say=lambda text: said.append((text, set(here.live()), here.history.snapshot_numbers()))
+        )
     )
     ((text, live, snapshots),) = said
     assert text.startswith(f"safe in snapshot 0: {FRAMES} frames; ") and "; meshes, logs follow (" in text
@@ -41,7 +44,7 @@ def test_ctrl_c_after_the_first_part_keeps_it_and_the_next_sync_downloads_the_re
     here: SyncedActor, long_rest: None
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        here.sync(say=stop)
+        here.sync(feedback=Feedback(say=stop))
     first = here.live()
     assert len(here.frames()) == FRAMES and list_snapshots(here.inventory).live == 0
     report = here.sync()
@@ -75,5 +78,5 @@ def test_a_sync_in_two_parts_ends_as_one_in_one_part(
 
 def test_a_small_rest_comes_with_the_frames_without_a_word(here: SyncedActor) -> None:
     said: list[str] = []
-    here.sync(say=said.append)
+    here.sync(feedback=Feedback(say=said.append))
     assert not said and here.history.snapshot_numbers() == [0]

@@ -29,7 +29,7 @@ from being_remote.errors import (
 )
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.pod_client import listing
-from being_remote.session import TransferProgress
+from being_remote.session import Feedback, TransferProgress
 from being_remote.tracker.layout import PLACES, places_of
 from being_remote.transport.local_session import LocalSession
 from being_remote.workflows.snapshots import prune_snapshots
@@ -54,7 +54,7 @@ def test_a_finished_run_is_downloaded_from_a_pod_and_a_second_sync_transfers_not
 ) -> None:
     seen: list[TransferProgress] = []
     (there.tracker / "configs/config.py").write_text(CONFIG)
-    first = there.sync(verify=True, on_progress=seen.append)
+    first = there.sync(verify=True, feedback=Feedback(seen.append))
     assert (first.exit_code, first.quarantined, first.snapshot, first.method) == (0, (), 0, "rsync")
     assert first.files == first.transferred_files == first.verified
     assert first.bytes == first.transferred_bytes == sum(len(b) for b in there.live().values())
@@ -294,7 +294,7 @@ def test_a_dry_run_of_verify_calls_nothing_corrupt_that_another_process_removes_
             removed.unlink()
             os.utime(written)
 
-    dry = here.sync(dry_run=True, verify=True, on_progress=meanwhile)
+    dry = here.sync(dry_run=True, verify=True, feedback=Feedback(meanwhile))
     assert dry.rotten == ()
     (live,) = (w for w in dry.warnings if w.startswith("corrupt here"))
     assert "1 file ('checkpoint/00003.frame')" in live
