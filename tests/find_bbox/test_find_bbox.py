@@ -139,7 +139,6 @@ def test_nothing_on_the_pod_changes(demo_pod: tuple[Pod, ActorTruth], make_inven
     assert tree() == before
 
 
-@pytest.mark.slow
 def test_every_unreachable_host_has_its_own_row_and_delays_no_other(
     demo_pod: tuple[Pod, ActorTruth], make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

@@ -199,7 +199,6 @@ def test_of_two_pods_on_one_volume_one_runs_an_attempt_and_the_other_may_stop_it
     assert '"abandoned"' in ends.read_text()
 
 
-@pytest.mark.slow
 def test_a_cancel_on_one_pod_writes_no_end_of_an_attempt_that_another_pod_runs(
     desk, cells, shared: Path
 ) -> None:

@@ -101,7 +101,6 @@ def test_it_is_in_the_ledger_before_the_host_hears_of_it(works: Any, monkeypatch
     assert len(works.ledger.jobs()) == 1
 
 
-@pytest.mark.slow
 def test_a_job_whose_answer_was_lost_goes_to_the_disk_that_it_was_first_sent_to_and_to_no_other(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -216,7 +216,6 @@ def test_a_job_that_has_ended_or_is_lost_or_has_other_settings_hinders_no_other_
     assert works.command("sleep 60").state == "running"
 
 
-@pytest.mark.slow
 def test_an_attempt_that_another_laptop_made_of_our_job_is_not_cancelled_unless_it_is_taken_over(
     works: Any, theirs: Inventory
 ) -> None:

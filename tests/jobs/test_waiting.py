@@ -251,7 +251,6 @@ def test_a_job_whose_supervisor_fails_at_its_turn_waits_behind_the_others(
     desk.until(broken.job, "succeeded")
 
 
-@pytest.mark.slow
 def test_a_waiting_job_starts_in_the_environment_of_its_own_submit_which_the_volume_never_holds(
     desk, holder, locks_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,7 +444,6 @@ def test_a_thousand_that_wait_need_less_than_40_mb_on_the_host(desk, holder) -> 
         shutil.rmtree(desk.folder(f"test-{n:04d}"))
 
 
-@pytest.mark.slow
 def test_jobs_of_one_command_wait_in_the_order_in_which_it_names_them(desk, holder) -> None:
     waiting = [desk.spec("true", gpus=1) for _ in range(6)]
     desk.submit_all([(spec, 1, {}) for spec in waiting])

@@ -97,7 +97,6 @@ def test_the_same_run_numbered_otherwise_is_not_mixed_in(here: Path, tmp_path: P
     assert run_of(truth, force=True).moved_aside is not None
 
 
-@pytest.mark.slow
 def test_weaker_cameras_do_not_replace_surer_ones_without_force(here: Path, filmed: ActorTruth) -> None:
     video, note = filmed.input_folder / "source", here / "recovered/demo/recovered.json"
     assert run_of(filmed, video=video).numbering.by == "pixels"

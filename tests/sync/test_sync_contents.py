@@ -131,7 +131,6 @@ def test_a_file_with_the_content_of_another_kind_never_replaces_a_good_one(
     assert (here.root / path).read_bytes() == good
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("fitted_again", [(), ("00001", "00003")])
 def test_a_frame_with_another_camera_is_a_new_version_that_is_reported_and_the_old_one_is_kept(
     here: SyncedActor, fitted_again: tuple[str, ...]
