@@ -402,7 +402,7 @@ def test_a_second_sync_while_one_is_at_work_ends_at_once_and_names_the_folder(he
         inside.set()
         assert go_on.wait(30)
 
-    first = threading.Thread(target=here.sync, kwargs={"on_progress": wait})
+    first = threading.Thread(target=here.sync, kwargs={"feedback": Feedback(wait)})
     first.start()
     try:
         assert inside.wait(30)
