@@ -90,7 +90,7 @@ class IncomingFolder:
         return stat_plain(f"{self._incoming}/{self.below(offer)}")  # a Path costs more than the look
 
     def take(self, offer: RemoteFile, file: Path) -> None:
-        """Move a file of this disk to where the offered one arrives."""
+        """Move a local file to where the offered one arrives."""
         place = self.file(offer)
         place.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, place)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from being_remote.backup.history import History
+from being_remote.backup.history_copies import copy_from_history
 from being_remote.backup.incoming import IncomingFolder, note_contents, remove_note
-from being_remote.backup.known_versions import place_known
 from being_remote.backup.manifest import Manifest
 from being_remote.backup.reconcile import ReconcileResult, Replacement, settle
 from being_remote.disk import no_space
@@ -66,7 +66,7 @@ class Arrival:
     left_out: tuple[QuarantinedFile, ...] = ()
 
     def followed_by(self, later: Arrival) -> Arrival:
-        """Both as one."""
+        """What this part of a download and a later one changed together."""
         return Arrival(
             later.manifest,
             self.got.followed_by(later.got),
@@ -97,8 +97,6 @@ def download_changed(
         return Arrival(_commit_confirmed(target, host).manifest)
     folder = IncomingFolder(history, host, target.live.files if target.live is not None else {})
     folder.drop_halves(planned.wanted)  # before anything is left out for want of their room
-    if target.live is not None and target.live.why == "restored":
-        place_known(history, folder, planned.wanted)
     room = folder.share_room(planned.wanted)
     if not room.fit:
         if is_nearly_full(history.root):
@@ -106,6 +104,8 @@ def download_changed(
         manifest = _commit_confirmed(target, host).manifest
         return Arrival(manifest, left_out=left_out_files(history.root, room.left_out))
     planned = replace(planned, wanted=room.fit)
+    if target.live is not None and target.live.why == "restored":
+        copy_from_history(history, folder, planned.wanted)
     got = download(session, folder, planned.wanted, target.judge, asking, on_progress)
 
     new_run = target.is_new_run(_good_files(folder, got)) if target.live is not None else None

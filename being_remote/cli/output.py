@@ -165,12 +165,9 @@ class Out:
 
     def note(self, text: str) -> None:
         """Print one line for people on stderr."""
-        if self._above_bars is not None:
-            self._above_bars(printable(text))
-            return
         with self._without_status():
             for line in fit_terminal(printable(text)):
-                say(line)
+                (self._above_bars or say)(line)
 
     @property
     def has_status(self) -> bool:

@@ -189,13 +189,12 @@ class Waiter:
         return outlook.reason if len(outlook.free) < count else None
 
     def _learn_environments(self, waiting: List[WaitingAttempt]) -> None:
-        """Read the environments of those that came since; equal ones are one in memory."""
-        known = self._environments
-        self._environments = {each[1:]: known[each[1:]] for each in waiting if each[1:] in known}
+        """Read the environments of those that came since; forget those of the others."""
+        before, self._environments = self._environments, {}
         for each in waiting:
-            if each[1:] not in known and (env := waiting_records.read_environment(each)) is not None:
-                alike = (other for other in self._environments.values() if other == env)
-                self._environments[each[1:]] = next(alike, env)
+            env = before.get(each.key) or waiting_records.read_environment(each)
+            if env is not None:
+                self._environments[each.key] = env
 
     def _give_up_overdue(self, waiting: List[WaitingAttempt]) -> None:
         self._limits = {place: self._limits[place] for place in waiting if place in self._limits}
@@ -224,7 +223,7 @@ class Waiter:
 
     def _start(self, place: WaitingAttempt, give_up: Optional[str] = None) -> None:
         """Start the attempt's supervisor; it passes the gate, waits again, or fails."""
-        env = waiting_records.read_environment(place) or self._environments.get(place[1:])
+        env = waiting_records.read_environment(place) or self._environments.get(place.key)
         env = env or self._read_content(place).get("env")  # as earlier versions kept it
         if env is None and give_up is None:  # ours is another submit's, with its tokens
             why = f"the environment of its submit was removed; resume {place.job} gives it another"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional
+from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from being_remote.pod import job_records, locks
 from being_remote.pod.boot_identity import boot_key
@@ -31,6 +31,11 @@ class WaitingAttempt(NamedTuple):
     number: int
     job: str
     attempt: int
+
+    @property
+    def key(self) -> Tuple[str, int]:
+        """The job and the attempt, whatever its place is."""
+        return self.job, self.attempt
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup.new_snapshot import Arrival
 from being_remote.backup.reconcile import ReconcileResult, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
+from being_remote.errors import NotFoundError
 from being_remote.local_path import shown_path
 from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
@@ -124,9 +125,10 @@ class SyncsReport:
 
     @property
     def exit_code(self) -> int:
-        """Of all 4 first, and 6 last. An actor that one of the hosts has is found."""
+        """4 if any is 4, else that of a failed sync, else 6. An actor is missing if no host has it."""
         found = {report.actor for report in self.syncs}
-        failed = {f.exit_code for f in self.failed if f.exit_code != 3 or f.actor not in found}
+        missing = NotFoundError.exit_code
+        failed = {f.exit_code for f in self.failed if f.exit_code != missing or f.actor not in found}
         codes = failed | {report.exit_code for report in self.syncs}
         return next((code for code in (4, *sorted(failed - {6}), 6) if code in codes), 0)
 

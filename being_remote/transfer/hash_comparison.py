@@ -134,7 +134,7 @@ class Arrivals:
         return (*self.being_written, *(offer.path for offer, rests in self.differing if not rests))
 
     def followed_by(self, later: Arrivals) -> Arrivals:
-        """Both as one, once the good files of both are in their place."""
+        """What was found out in this part of a download and a later one, without their good files."""
         return Arrivals(
             torn=[*self.torn, *later.torn],
             differing=[*self.differing, *later.differing],

@@ -103,7 +103,7 @@ def _send_all(
     on_progress: OnProgress,
 ) -> int:
     """Send the program and the files; returns the bytes of the files."""
-    with _silence_breaks_off():
+    with _answer_in_time():
         descriptor = stream.open_input(_STALL_S)
     pipe, sent = _TimedPipe(descriptor, pace), 0
     with contextlib.suppress(BrokenPipeError):  # it ended; why is read next
@@ -115,14 +115,14 @@ def _send_all(
 
 
 def _wait_for_end(stream: ProcessStream) -> None:
-    with _silence_breaks_off():
+    with _answer_in_time():
         while stream.read(_STALL_S):
             pass
 
 
 @contextlib.contextmanager
-def _silence_breaks_off() -> Iterator[None]:
-    """Turn the AnswerTimeout of a stream into a TimeoutError, as of a pipe that takes nothing."""
+def _answer_in_time() -> Iterator[None]:
+    """Raise the AnswerTimeout of a stream as TimeoutError, as a pipe that takes nothing does."""
     try:
         yield
     except AnswerTimeout as e:

@@ -12,12 +12,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faults import small_disk
 from folder_sync import FolderHost, judge
 from killed_snapshots import act, restore_first
 
+from being_remote.backup.incoming import IncomingFolder
 from being_remote.backup.live_tree import scan
 from being_remote.backup.prune import Pruning, merge_snapshots, plan_pruning, prune
 from being_remote.backup.restore import RestoreResult, read_verified, restore
@@ -26,6 +28,7 @@ from being_remote.backup.verification import VerifyResult, scrub
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import InconsistentData, NoSpace, UsageError
 from being_remote.session import no_progress
+from being_remote.transfer.disk_room import Room
 
 KILLED = Path(__file__).with_name("killed_snapshots.py")
 SEED = 20240611
@@ -672,3 +675,24 @@ def test_a_killed_restore_is_completed_by_the_next_command(host: FolderHost) -> 
     assert host.live()["bbox.pt"] == "old box" and host.history.shown() == made.number
     with host.history.lock():
         assert restore_first(host.history).manifest.number == made.number
+
+
+def test_what_has_no_room_after_a_restore_is_not_copied_from_the_history_either(
+    host: FolderHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text, mtime_s in (("first", 1_700_000_000), ("later", 1_700_000_100)):
+        for name in ("0", "1"):
+            host.put(f"checkpoint/{name}.frame", f"{text} END", mtime_s)
+        host.sync()
+    bring_back(host, 0)
+    share = IncomingFolder.share_room
+
+    def without_the_second(folder: IncomingFolder, wanted: Any) -> Room:
+        room = share(folder, wanted)
+        return Room(room.fit[:1], (*room.fit[1:], *room.left_out))
+
+    monkeypatch.setattr(IncomingFolder, "share_room", without_the_second)
+    host.sync()
+    assert host.live()["checkpoint/0.frame"] == "later END"
+    assert host.live()["checkpoint/1.frame"] == "first END"
+    assert not [path for path in host.history.incoming.rglob("*") if path.is_file()]

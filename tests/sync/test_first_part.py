@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from local_actor import FRAMES, SyncedActor
+from remote_homes import Homes
 
 from being_remote.session import Feedback
 from being_remote.sync import sync_pass
@@ -38,6 +39,19 @@ def test_the_frames_are_live_and_in_a_snapshot_once_they_are_called_safe(
     assert not [path for path in live if path.startswith("run/")]  # the logs, which came later
     assert set(here.live()) > live and report.exit_code == 0
     assert here.history.snapshot_numbers() == [report.snapshot]  # one for both parts
+
+
+def test_the_frames_of_a_pod_are_live_before_the_rest_is_asked_for(homes: Homes, long_rest: None) -> None:
+    said: list[tuple[str, int, bool]] = []
+
+    def say(text: str) -> None:
+        live = homes.root / "checkpoint"
+        said.append((text, len(list(live.iterdir())), (homes.root / "run/logs").exists()))
+
+    report = homes.sync(feedback=Feedback(say=say))
+    ((text, frames, has_logs),) = said
+    assert text.startswith("safe in snapshot 0: ") and frames == FRAMES and not has_logs
+    assert (homes.root / "run/logs").exists() and report.exit_code == 0
 
 
 def test_ctrl_c_after_the_first_part_keeps_it_and_the_next_sync_downloads_the_rest_alone(

@@ -18,16 +18,24 @@ exec sh -c "$line"
 """
 
 
-def test_the_hosts_complaint_arrives_after_rsync_told_its_shell_that_it_gives_up(tmp_path: Path) -> None:
-    ssh, go = tmp_path / "ssh", tmp_path / "go"
+def start_shell(folder: Path, words: str) -> subprocess.Popen[bytes]:
+    """rsync's remote shell, which runs these words of a shell on the host."""
+    ssh = folder / "ssh"
     ssh.write_text(SSH)
     ssh.chmod(0o755)
+    return subprocess.Popen(
+        ["sh", "-c", rsync_shell.script([str(ssh)]), "sh", "--", "pod", "sh", "-c", words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_the_hosts_complaint_arrives_after_rsync_told_its_shell_that_it_gives_up(tmp_path: Path) -> None:
+    go = tmp_path / "go"
     os.mkfifo(go)
     words = f"echo listens; read go < {go}; echo 'disk quota exceeded' >&2; exit 11"
-    command = ["sh", "-c", rsync_shell.script([str(ssh)]), "sh", "--", "pod", "sh", "-c", words]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as shell:
+    with start_shell(tmp_path, words) as shell:
         assert shell.stdout and shell.stderr
         assert shell.stdout.readline() == b"listens\n"
         shell.send_signal(signal.SIGUSR1)  # as rsync does
@@ -37,15 +45,10 @@ def test_the_hosts_complaint_arrives_after_rsync_told_its_shell_that_it_gives_up
 
 
 def test_a_message_that_begins_like_a_mark_is_shown_before_the_next_one_comes(tmp_path: Path) -> None:
-    ssh, go = tmp_path / "ssh", tmp_path / "go"
-    ssh.write_text(SSH)
-    ssh.chmod(0o755)
+    go = tmp_path / "go"
     os.mkfifo(go)
     words = f"printf '\\036the disk of this pod will be read-only soon' >&2; read go < {go}"
-    command = ["sh", "-c", rsync_shell.script([str(ssh)]), "sh", "--", "pod", "sh", "-c", words]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as shell:
+    with start_shell(tmp_path, words) as shell:
         assert shell.stderr
         came = select.select([shell.stderr], [], [], 5)[0]
         go.write_text("go\n")

@@ -1,4 +1,4 @@
-"""After a restore the host still has what was live before: those versions come from the history.
+"""After a restore the host still has what was live before: those versions are copied from the history.
 
 They are put where downloads arrive, and compared with the host's bytes like all that the host sends.
 """
@@ -14,8 +14,11 @@ from being_remote.durable_files import copy_apart, set_time
 from being_remote.transfer.download_plan import RemoteFile
 
 
-def place_known(history: History, folder: IncomingFolder, wanted: Sequence[RemoteFile]) -> None:
-    """Put each wanted file in its place of arrival that some snapshot has with the same size and time."""
+def copy_from_history(history: History, folder: IncomingFolder, wanted: Sequence[RemoteFile]) -> None:
+    """Put each wanted file where it arrives that some snapshot has with the same size and time.
+
+    There is room for them.
+    """
     left = {offer.path: offer for offer in wanted if folder.find_arrived(offer) is None}
     for snapshot in history.readable():
         if not left:
@@ -23,7 +26,7 @@ def place_known(history: History, folder: IncomingFolder, wanted: Sequence[Remot
         for path in left.keys() & snapshot.files.keys():
             entry, offer = snapshot.files[path], left[path]
             if (entry.bytes, entry.mtime_ns) == (offer.bytes, offer.mtime_ns):
-                with suppress(FileNotFoundError):  # lost here, so the host sends it
+                with suppress(FileNotFoundError):  # missing in the history, so the host sends it
                     copy_apart(history.object(entry.sha256), history.scratch)
                     set_time(history.scratch, offer.mtime_ns)
                     folder.take(offer, history.scratch)
