@@ -119,7 +119,10 @@ def test_a_log_that_grew_since_it_was_listed_is_downloaded_as_it_was_listed(
     }
 
 
-def test_many_files_that_each_grow_a_little_are_stopped_together(tmp_path: Path, small_growth: None) -> None:
+def test_many_files_that_each_grow_a_little_are_stopped_together(
+    tmp_path: Path, small_growth: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rsync, "_COMMON", (*rsync._COMMON, "--bwlimit=2m"))  # it could end before the stop
     put(tmp_path / "far", {b"%d" % n: bytes(MIB) for n in range(8)})
     request = asked(tmp_path, {b"%d" % n: 1 for n in range(8)})
     with pytest.raises(Outgrown):
