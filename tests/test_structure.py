@@ -40,7 +40,7 @@ KNOW_FILES = {"crop_search", "export", "report", "tracker", "camera"}
 KNOW_BYTES = {"backup", "transfer", "pod_client", "pod"}
 MAY_IMPORT = {
     "cli": {"workflows", "demo", "pod"} | VALUES,
-    "demo": {"cli", "workflows", "tracker", "camera", "transport"},
+    "demo": {"cli", "workflows", "report", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
     "find_bbox": {"pod_client", "pod", "tracker", "camera"},
     "host_checks": {"pod_client", "pod", "tracker"},
