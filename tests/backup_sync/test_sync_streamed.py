@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from remote_homes import Homes, empty, homes_on
 
+from being_remote.backup_sync import sync_pass
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
 from being_remote.errors import ConnectionLost, HostError
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
-from being_remote.sync import sync_pass
 from being_remote.transfer import hash_comparison
 from being_remote.transfer.quarantine import quarantine_of
 from being_remote.transport import stream_download

@@ -21,13 +21,8 @@ from being_remote.backup.new_snapshot import Arrival, BackupTarget, download_cha
 from being_remote.backup.prune import merge_snapshots
 from being_remote.backup.reconcile import ReconcileResult, settle
 from being_remote.backup.verification import Inspection, VerifyResult, inspect, scrub
-from being_remote.durable_files import NamedPaths
-from being_remote.errors import HostError, InconsistentData, NotFoundError
-from being_remote.local_path import folds_case
-from being_remote.pod_client.listing import ListingAnswer, digest_of
-from being_remote.session import NO_FEEDBACK, Feedback, OnProgress, Session
-from being_remote.sync.last_pass import recall_last_pass, remember_last_pass
-from being_remote.sync.remote_files import (
+from being_remote.backup_sync.last_pass import recall_last_pass, remember_last_pass
+from being_remote.backup_sync.remote_files import (
     FIRST_WAVES,
     ActorListing,
     ActorSync,
@@ -36,9 +31,9 @@ from being_remote.sync.remote_files import (
     list_actor_files,
     read_answer,
 )
-from being_remote.sync.remote_hashes import HashKnowledge, learn_hashes
-from being_remote.sync.run_change import changed_cameras, other_run
-from being_remote.sync.sync_report import (
+from being_remote.backup_sync.remote_hashes import HashKnowledge, learn_hashes
+from being_remote.backup_sync.run_change import changed_cameras, other_run
+from being_remote.backup_sync.sync_report import (
     ListingSummary,
     SyncReport,
     inspection_warnings,
@@ -48,6 +43,11 @@ from being_remote.sync.sync_report import (
     report_plan,
     summarize_listing,
 )
+from being_remote.durable_files import NamedPaths
+from being_remote.errors import HostError, InconsistentData, NotFoundError
+from being_remote.local_path import folds_case
+from being_remote.pod_client.listing import ListingAnswer, digest_of
+from being_remote.session import NO_FEEDBACK, Feedback, OnProgress, Session
 from being_remote.tracker.layout import FRAME_SUFFIX, KINDS
 from being_remote.transfer.checked_files import Judge, StoredFile, find_fault
 from being_remote.transfer.download_plan import DownloadPlan, plan_download

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from being_remote.backup.history import History
+from being_remote.backup_sync.remote_files import ActorListing, ActorSync
 from being_remote.session import Session
-from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.download_plan import RemoteFile
 from being_remote.transfer.hash_comparison import ask_hashes

@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import PurePath, PurePosixPath
 from typing import Any, get_args
 
+from being_remote.bbox_search.box_candidates import Candidate, check_candidate
+from being_remote.bbox_search.owners import HostPlaces, Owners
+from being_remote.bbox_search.tracked_runs import FoundRun, decode_name, read_run
 from being_remote.errors import HostError, InventoryError
-from being_remote.find_bbox.box_candidates import Candidate, check_candidate
-from being_remote.find_bbox.owners import HostPlaces, Owners
-from being_remote.find_bbox.tracked_runs import FoundRun, decode_name, read_run
 from being_remote.inventory import LOCAL, Actor, Inventory, LocalHost, SshHost
 from being_remote.pod.job_paths import jobs_folder
 from being_remote.pod_client.box_search import LIMITS, BoxSearchAnswer, Evidence, search_host

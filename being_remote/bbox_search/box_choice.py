@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from being_remote.find_bbox.box_candidates import Candidate, CropBox
-from being_remote.find_bbox.host_search import EvidenceCounts, HostRow
-from being_remote.find_bbox.tracked_runs import FoundRun
+from being_remote.bbox_search.box_candidates import Candidate, CropBox
+from being_remote.bbox_search.host_search import EvidenceCounts, HostRow
+from being_remote.bbox_search.tracked_runs import FoundRun
 from being_remote.inventory import LOCAL
 from being_remote.wording import list_some
 

@@ -10,9 +10,9 @@ from being_remote.backup.manifest import Manifest
 from being_remote.backup.new_snapshot import Arrival
 from being_remote.backup.reconcile import ReconcileResult, Replacement
 from being_remote.backup.verification import CorruptObject, Inspection
+from being_remote.backup_sync.remote_files import ActorListing, ActorSync
 from being_remote.errors import NotFoundError
 from being_remote.local_path import shown_path
-from being_remote.sync.remote_files import ActorListing, ActorSync
 from being_remote.transfer.download_plan import DownloadPlan
 from being_remote.transfer.quarantine import QuarantinedFile, QuarantineRow, quarantine_row
 from being_remote.wording import EXAMPLES, NO_FILES, FileExamples, describe_files, examples_of

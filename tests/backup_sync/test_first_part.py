@@ -10,8 +10,8 @@ import pytest
 from local_actor import FRAMES, SyncedActor
 from remote_homes import Homes
 
+from being_remote.backup_sync import sync_pass
 from being_remote.session import Feedback
-from being_remote.sync import sync_pass
 from being_remote.workflows.snapshots import list_snapshots
 
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from local_actor import FRAMES, SyncedActor
 
+from being_remote.backup_sync import sync_pass
+from being_remote.backup_sync.watch import WatchRound
 from being_remote.demo.actor import make_actor
 from being_remote.errors import InconsistentData
-from being_remote.sync import sync_pass
-from being_remote.sync.watch import WatchRound
 from being_remote.tracker.frame_file import read_frame
 from being_remote.workflows.snapshots import prune_snapshots, restore_snapshot
 from being_remote.workflows.sync import watch

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from faults import FaultProxy
 
+from being_remote.bbox_search.box_candidates import Candidate, CropBox
+from being_remote.bbox_search.box_choice import ways_of_recovery
+from being_remote.bbox_search.host_search import EvidenceCounts, HostRow
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import InconsistentData, UsageError
-from being_remote.find_bbox.box_candidates import Candidate, CropBox
-from being_remote.find_bbox.box_choice import ways_of_recovery
-from being_remote.find_bbox.host_search import EvidenceCounts, HostRow
 from being_remote.inventory import Inventory
 from being_remote.session import TransferProgress
 from being_remote.workflows.find_bbox import FindReport, find_bbox

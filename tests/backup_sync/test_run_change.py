@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from being_remote.backup_sync.run_change import TRIES, other_camera, other_run
 from being_remote.demo.tracker_recipe import frame_dict
-from being_remote.sync.run_change import TRIES, other_camera, other_run
 
 OURS, OTHERS = 2300.0, 2310.0
 

@@ -17,11 +17,11 @@ from faults import folding_disk, leave_room, small_disk
 from live_watcher import LiveWatcher
 from remote_homes import Homes, empty, homes_on
 
+from being_remote.backup_sync import sync_pass as rounds
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace, NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.session import Pull, TransferResult
-from being_remote.sync import sync_pass as rounds
 from being_remote.transport import stream_download
 from being_remote.transport.ssh_session import SshSession
 

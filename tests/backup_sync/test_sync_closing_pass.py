@@ -12,8 +12,8 @@ import pytest
 from local_actor import SyncedActor
 
 from being_remote.backup.history import History
+from being_remote.backup_sync import remote_hashes
 from being_remote.session import Pull, TransferResult
-from being_remote.sync import remote_hashes
 from being_remote.transfer import hash_comparison
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder
 from being_remote.transfer.known_hashes import outlasts_writes, version_digest
@@ -126,7 +126,7 @@ def test_a_sync_with_nothing_to_do_reads_no_list_of_files_and_sees_every_change(
     (here.tracker / "input/demo/bbox.pt").touch()
     make_old(here)
     first = here.sync()
-    from being_remote.sync import sync_pass
+    from being_remote.backup_sync import sync_pass
 
     looked: list[int] = []
     settle = sync_pass.settle

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from being_remote.bbox_search.owners import Owners
 from being_remote.errors import BeingRemoteError, InconsistentData
-from being_remote.find_bbox.owners import Owners
 from being_remote.local_path import shown_path
 from being_remote.pod_client.box_search import FoundConfig, FoundFolder, FoundFrames
 from being_remote.tracker import layout

@@ -23,12 +23,12 @@ from live_watcher import LiveWatcher, whole
 from numbered_frames import numbered
 
 from being_remote.backup.history import History
+from being_remote.backup_sync import watch as watching
+from being_remote.backup_sync.watch import WatchPause, WatchReport, WatchRound
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import HostKeyChanged, HostKeyUnknown, InconsistentData, UsageError
 from being_remote.inventory import Inventory
-from being_remote.sync import watch as watching
-from being_remote.sync.watch import WatchPause, WatchReport, WatchRound
 from being_remote.workflows.sync import sync, watch
 
 MakeInventory = Callable[..., Inventory]

@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from being_remote.backup.history import History
+from being_remote.backup_sync.remote_files import ActorSync, folder_queries
+from being_remote.backup_sync.sync_pass import SyncPass
 from being_remote.demo.actor import make_actor
 from being_remote.errors import BeingRemoteError, UnrequestedFile
 from being_remote.inventory import Actor, LocalHost
@@ -27,8 +29,6 @@ from being_remote.jobs.result_download import ResultChecks, download_results
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import no_progress
-from being_remote.sync.remote_files import ActorSync, folder_queries
-from being_remote.sync.sync_pass import SyncPass
 from being_remote.tracker.layout import PLACES
 from being_remote.transfer import disk_room
 from being_remote.transport.local_session import LocalSession

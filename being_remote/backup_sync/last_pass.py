@@ -21,6 +21,8 @@ from being_remote.backup.history import History
 from being_remote.backup.live_tree import LITTER
 from being_remote.backup.manifest import Manifest
 from being_remote.backup_paths import LIVE_PARTS
+from being_remote.backup_sync.remote_files import ActorSync, folder_queries
+from being_remote.backup_sync.sync_report import ListingSummary, SyncReport, report_local
 from being_remote.durable_files import write_whole
 from being_remote.errors import HostError
 from being_remote.pod_client.listing import (
@@ -32,8 +34,6 @@ from being_remote.pod_client.listing import (
     read_each,
 )
 from being_remote.session import Session
-from being_remote.sync.remote_files import ActorSync, folder_queries
-from being_remote.sync.sync_report import ListingSummary, SyncReport, report_local
 from being_remote.wording import FileExamples
 
 

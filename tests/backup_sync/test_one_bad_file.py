@@ -13,6 +13,7 @@ from faults import small_disk
 from local_actor import FRAMES
 from remote_homes import Homes, empty, homes_on
 
+from being_remote.backup_sync import remote_files
 from being_remote.demo.pod import Pod
 from being_remote.errors import NoSpace
 from being_remote.inventory import Inventory
@@ -22,7 +23,6 @@ from being_remote.jobs.live_download import LiveDownload
 from being_remote.recipes.metrical_tracker import MetricalTracker
 from being_remote.recipes.result_judge import RESULT_JUDGE
 from being_remote.session import Pull, TransferResult
-from being_remote.sync import remote_files
 from being_remote.transport.local_session import LocalSession
 from being_remote.transport.ssh_session import SshSession
 from being_remote.workflows.pull import pull

@@ -16,6 +16,9 @@ from typing import Literal, NoReturn
 
 from being_remote.backup.history import History
 from being_remote.backup.prune import merge_snapshots
+from being_remote.backup_sync.remote_files import ActorSync, list_actor_files
+from being_remote.backup_sync.sync_pass import SyncPass
+from being_remote.backup_sync.sync_report import SyncReport
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import (
     AnswerTimeout,
@@ -29,9 +32,6 @@ from being_remote.errors import (
     Unreachable,
 )
 from being_remote.session import Session
-from being_remote.sync.remote_files import ActorSync, list_actor_files
-from being_remote.sync.sync_pass import SyncPass
-from being_remote.sync.sync_report import SyncReport
 from being_remote.transfer.quarantine import QuarantineRow
 
 EVERY_S = 5.0

@@ -11,9 +11,9 @@ import posixpath
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from being_remote.bbox_search.owners import HostPlaces, Owners
+from being_remote.bbox_search.tracked_runs import FoundRun, decode_name
 from being_remote.errors import BeingRemoteError
-from being_remote.find_bbox.owners import HostPlaces, Owners
-from being_remote.find_bbox.tracked_runs import FoundRun, decode_name
 from being_remote.inventory import Actor
 from being_remote.pod_client.box_search import BoxFile
 from being_remote.wording import duration
