@@ -1,13 +1,14 @@
 # make install   .venv and nothing else         make test      the linters and the quick tests
 # make demo      the chain on a throw-away pod  make test-all  the tests that take seconds each
-# make bench     side by side with other tools  make soak      the long checks
+# make bench     side by side with other tools  make soak      the long checks, and then
+# make docs      the site, in site/             make mutants   a kept list of bugs: does a test fail for each?
 PYTHON ?= python3
 BIN := .venv/bin
 SHIPPED := being_remote/errors.py being_remote/media/picture.py being_remote/camera being_remote/pod \
            $(addprefix being_remote/tracker/,begin.py box_file.py camera_blocks.py finish.py frame_file.py layout.py \
            plain_pickle.py sequence.py pickle_skeleton.py frame_entries.py torch_file.py torch_zip.py)
 
-.PHONY: install system system-for-tests demo lint test test-all soak bench clean
+.PHONY: install system system-for-tests demo lint test test-all soak mutants bench docs clean
 
 install: .venv/installed
 
@@ -45,9 +46,21 @@ test-all: system-for-tests install
 
 soak: system-for-tests install
 	$(BIN)/pytest -m soak --timeout 3600
+	$(MAKE) mutants
+
+mutants: system-for-tests install
+	$(BIN)/python tests/mutants/run.py
 
 bench: system install
 	$(BIN)/python bench/run.py
 
+docs: .venv/docs-installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
+
+.venv/docs-installed: pyproject.toml constraints.txt | .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info demo-out
+	rm -rf .venv build dist *.egg-info demo-out site
