@@ -1,14 +1,16 @@
 # make install   .venv with what a user needs   make test      the linters and the quick tests
 # make demo      the chain on a throw-away pod  make test-all  the tests that take seconds each
-# make demo-quick   no pod: a lost box is found from pictures, in 10 s
-# make bench     side by side with other tools  make soak      the long checks
+# make bench     side by side with other tools  make soak      the long checks, and then
+# make docs      the site, in site/             make mutants   a kept list of bugs: does a test fail for each?
+# make demo-quick   without a pod, in 10 s: a lost box is found from pictures
 PYTHON ?= python3
 BIN := .venv/bin
 SHIPPED := being_remote/errors.py being_remote/media/picture.py being_remote/camera being_remote/pod \
            $(addprefix being_remote/tracker/,begin.py box_file.py camera_blocks.py finish.py frame_file.py layout.py \
            plain_pickle.py sequence.py pickle_skeleton.py frame_entries.py torch_file.py torch_zip.py)
 
-.PHONY: install install-for-tests system system-for-tests demo demo-quick lint test test-all soak bench clean
+.PHONY: install install-for-tests system system-for-tests demo demo-quick lint test test-all soak mutants bench docs \
+        clean
 
 install: .venv/installed
 
@@ -60,9 +62,22 @@ test-all: system-for-tests install-for-tests
 
 soak: system-for-tests install-for-tests
 	$(BIN)/pytest -m soak --timeout 3600
+	$(MAKE) mutants
+
+mutants: system-for-tests install-for-tests
+	$(BIN)/python tests/mutants/run.py
 
 bench: system install-for-tests
 	$(BIN)/python bench/run.py
 
+docs: .venv/docs-installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
+
+.venv/docs-installed: pyproject.toml constraints.txt | .venv/installed
+	@echo 'installing what the site needs into .venv'
+	@$(PIP_INSTALL) -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv build dist *.egg-info demo-out
+	rm -rf .venv build dist *.egg-info demo-out site

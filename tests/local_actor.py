@@ -10,8 +10,8 @@ from typing import Any
 from live_watcher import live_files
 
 from being_remote.backup.history import History
+from being_remote.backup_sync.sync_report import SyncReport
 from being_remote.inventory import Inventory
-from being_remote.sync.sync_report import SyncReport
 from being_remote.workflows.sync import sync
 
 MakeInventory = Callable[..., Inventory]

@@ -35,20 +35,28 @@ LEAVES = {
     "weak_disk",
     "wording",
 }
-VALUES = {"find_bbox", "host_checks", "jobs", "recovery", "safe_to_stop", "sync"}  # whose reports are shown
+VALUES = {
+    "bbox_search",
+    "host_checks",
+    "jobs",
+    "recovery",
+    "safe_to_stop",
+    "backup_sync",
+}  # whose reports are shown
 KNOW_FILES = {"crop_search", "export", "report", "tracker", "camera"}
 KNOW_BYTES = {"backup", "transfer", "pod_client", "pod"}
 MAY_IMPORT = {
+    "api": {"workflows", "export", "camera", "recipes", "tracker"} | VALUES,
     "cli": {"workflows", "demo", "pod"} | VALUES,
     "demo": {"cli", "workflows", "report", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
-    "find_bbox": {"pod_client", "pod", "tracker", "camera"},
+    "bbox_search": {"pod_client", "pod", "tracker", "camera"},
     "host_checks": {"pod_client", "pod", "tracker"},
     "push": {"transfer", "pod_client", "tracker"},
     "recipes": {"jobs", "transfer", "pod_client", "pod", "tracker", "camera"},
     "recovery": KNOW_FILES,
-    "safe_to_stop": {"sync", "jobs", "tracker"} | KNOW_BYTES,
-    "sync": {"tracker"} | KNOW_BYTES,
+    "safe_to_stop": {"backup_sync", "jobs", "tracker"} | KNOW_BYTES,
+    "backup_sync": {"tracker"} | KNOW_BYTES,
     "jobs": {"schedulers"} | KNOW_BYTES,
     "schedulers": {"pod_client"},
     "backup": {"transfer", "pod_client"},
@@ -63,6 +71,7 @@ MAY_IMPORT = {
     "camera": set(),
 }
 LEAF_MAY_IMPORT = {
+    "api": {"workflows", "export", "camera", "recipes", "tracker"} | VALUES,
     "backup_paths": set(),
     "bounded_yaml": set(),
     "disk": {"errors", "wording"},

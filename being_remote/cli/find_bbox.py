@@ -13,8 +13,8 @@ from being_remote.cli.text import files_text, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from being_remote.find_bbox.box_candidates import Candidate
-    from being_remote.find_bbox.host_search import HostRow
+    from being_remote.bbox_search.box_candidates import Candidate
+    from being_remote.bbox_search.host_search import HostRow
     from being_remote.workflows.find_bbox import FindReport
 
 EXAMPLES = 5

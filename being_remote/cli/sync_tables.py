@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from being_remote.backup_sync.sync_report import SyncReport, SyncsReport
+from being_remote.backup_sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
 from being_remote.cli.output import Out
 from being_remote.cli.printing import cell, line, new_table, prose
 from being_remote.cli.text import amount_text, files_text, first_line, local_time, printable
-from being_remote.sync.sync_report import SyncReport, SyncsReport
-from being_remote.sync.watch import EVERY_S, WatchPause, WatchReport, WatchRound
 from being_remote.wording import count_noun, size_words
 from being_remote.workflows.snapshots import PruneReport, RestoreReport, SnapshotsReport
 from being_remote.workflows.sync import watch

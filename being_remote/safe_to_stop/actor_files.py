@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from being_remote.backup.history import History
+from being_remote.backup_sync.remote_files import ActorSync, folder_queries, read_listing
 from being_remote.errors import NotFoundError
 from being_remote.local_path import PathCollisions, folds_case
 from being_remote.pod_client.listing import Listing
@@ -22,7 +23,6 @@ from being_remote.safe_to_stop.reasons import (
     unread_reason,
 )
 from being_remote.safe_to_stop.result_names import is_result
-from being_remote.sync.remote_files import ActorSync, folder_queries, read_listing
 from being_remote.tracker import layout
 from being_remote.transfer.download_plan import RemoteFile, name_refused
 from being_remote.transfer.hash_comparison import SETTLE_NS

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Protocol
 
+from being_remote.backup_sync.remote_files import ActorSync, folder_queries
 from being_remote.inventory import Inventory, LocalHost, SshHost
 from being_remote.pod_client.disk_survey import DiskSurvey
 from being_remote.pod_client.listing import FolderQuery, Listing, hash_files, list_files
@@ -23,7 +24,6 @@ from being_remote.safe_to_stop.unowned_files import (
     unlisted_unowned,
 )
 from being_remote.session import Session
-from being_remote.sync.remote_files import ActorSync, folder_queries
 from being_remote.tracker import layout
 
 

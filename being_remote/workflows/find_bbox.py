@@ -11,9 +11,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from being_remote.bbox_search.box_choice import ChosenBox, choose, ways_of_recovery, with_equals
+from being_remote.bbox_search.host_search import HostRow, plan_searches, search_hosts
 from being_remote.errors import BeingRemoteError, HostError, InconsistentData, NotFoundError
-from being_remote.find_bbox.box_choice import ChosenBox, choose, ways_of_recovery, with_equals
-from being_remote.find_bbox.host_search import HostRow, plan_searches, search_hosts
 from being_remote.inventory import LOCAL, Actor, Inventory
 from being_remote.jobs.ledger import ledger_of
 from being_remote.session import OnProgress, no_progress

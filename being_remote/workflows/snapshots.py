@@ -11,13 +11,13 @@ from being_remote.backup.prune import plan_pruning, prune
 from being_remote.backup.restore import choose_files, read_verified, restore
 from being_remote.backup.snapshots import SnapshotChange, compare_snapshots, survey_snapshots
 from being_remote.backup.snapshots import SnapshotsReport as SnapshotsReport
+from being_remote.backup_sync.run_change import same_camera
+from being_remote.backup_sync.sync_pass import tracker_judge
 from being_remote.durable_files import NamedPaths, room_on_disk
 from being_remote.errors import NotFoundError
 from being_remote.inventory import Inventory
 from being_remote.local_lock import AT_ONCE, LockRequest
 from being_remote.session import OnProgress, no_progress
-from being_remote.sync.run_change import same_camera
-from being_remote.sync.sync_pass import tracker_judge
 from being_remote.transfer.checked_files import StoredFile
 from being_remote.transfer.quarantine import QuarantineRow, quarantine_row
 

@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from being_remote.backup.history import History
+from being_remote.backup_sync.remote_files import ActorSync, list_actor_files, require_folders
+from being_remote.backup_sync.sync_pass import SyncPass, preview_sync, repair_backup, report_without_host
+from being_remote.backup_sync.sync_report import FailedSync, SyncReport, SyncsReport
+from being_remote.backup_sync.watch import EVERY_S, ActorWatch, OnWatch, WatchReport
 from being_remote.durable_files import room_on_disk
 from being_remote.errors import BeingRemoteError, HostError, Interrupted, UsageError
 from being_remote.inventory import Inventory, LocalHost
 from being_remote.local_lock import AT_ONCE, LockRequest
 from being_remote.session import NO_FEEDBACK, Feedback, Session
-from being_remote.sync.remote_files import ActorSync, list_actor_files, require_folders
-from being_remote.sync.sync_pass import SyncPass, preview_sync, repair_backup, report_without_host
-from being_remote.sync.sync_report import FailedSync, SyncReport, SyncsReport
-from being_remote.sync.watch import EVERY_S, ActorWatch, OnWatch, WatchReport
 from being_remote.tracker.layout import KINDS, places_of
 from being_remote.weak_disk import describe_weakness
 

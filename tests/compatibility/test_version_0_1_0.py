@@ -17,12 +17,12 @@ from being_remote.backup.history import History
 from being_remote.backup.incoming import keep_arrived
 from being_remote.backup.reconcile import settle
 from being_remote.backup.verification import scrub
+from being_remote.backup_sync.last_pass import recall_last_pass
+from being_remote.backup_sync.sync_pass import tracker_judge
 from being_remote.inventory import Inventory
 from being_remote.jobs.ledger import Ledger, hosts_of
 from being_remote.jobs.result_folder import read_record
 from being_remote.session import no_progress
-from being_remote.sync.last_pass import recall_last_pass
-from being_remote.sync.sync_pass import tracker_judge
 from being_remote.tracker.frame_file import read_frame
 from being_remote.transfer.checked_files import has_hash
 from being_remote.transfer.download_plan import RemoteFile, RemoteFolder

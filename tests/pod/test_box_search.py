@@ -16,7 +16,7 @@ import pytest
 from pod_programs import program_words, run_program_here
 from pydantic import ValidationError
 
-from being_remote.find_bbox.host_search import make_request
+from being_remote.bbox_search.host_search import make_request
 from being_remote.inventory import Actor
 from being_remote.pod_client.box_search import BoxFile, BoxSearchAnswer
 from being_remote.pod_client.runner import BOOT

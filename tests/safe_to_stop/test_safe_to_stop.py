@@ -21,6 +21,7 @@ from local_jobs import retrack
 from rich.console import Console
 
 from being_remote.backup.history import History
+from being_remote.backup_sync import remote_files
 from being_remote.cli.safe_to_stop import show_safe_to_stop
 from being_remote.demo.actor import make_actor
 from being_remote.demo.pod import Pod
@@ -48,7 +49,6 @@ from being_remote.safe_to_stop.host_files import HostFile
 from being_remote.safe_to_stop.job_results import EndedJob, JobFiles, ResultPatterns, read_job
 from being_remote.safe_to_stop.local_copies import LocalCopies, LocalResults
 from being_remote.safe_to_stop.stop_check import SafeReport
-from being_remote.sync import remote_files
 from being_remote.transfer import known_hashes as known
 from being_remote.transfer.checked_files import CheckedFile, hash_of
 from being_remote.transfer.quarantine import quarantine_of
