@@ -74,6 +74,9 @@ def test_a_foreign_block_that_contradicts_the_camera_is_refused_as_a_genuine_one
     ("key", "value", "says"),
     [
         ("K", np.diag([0.0, 2300, 1])[None], "not a camera matrix"),
+        ("K", np.array([[[2339, 0.5, 256], [0, 2339, 256], [0, 0, 1]]]), "not a camera matrix"),
+        ("K", np.array([[[2339, 0, 256], [0.5, 2339, 256], [0, 0, 1]]]), "not a camera matrix"),
+        ("K", np.array([[[2339, 0, 256], [0, 2339, 256], [0, 0, 2]]]), "not a camera matrix"),
         ("K", np.full((1, 3, 3), np.nan), "not finite"),
         ("R", 1.01 * np.eye(3)[None], "not a rotation"),
         ("R", np.diag([1.0, 1, -1])[None], "not a rotation"),
