@@ -118,8 +118,10 @@ def test_a_crop_that_all_four_borders_cut_gains_no_context_and_is_marked() -> No
 
 def test_a_crop_that_ends_at_a_border_is_not_cut_there() -> None:
     crop = crop_from_box(
-    # the middle of the face is 540 px below the upper border
-        (510, 1410, 90, 990), FULL_HD, (512, 512)
+        # the middle of the face is 540 px below the upper border
+        (510, 1410, 90, 990),
+        FULL_HD,
+        (512, 512),
     )  # the face's middle is 540 px below the top
     then, _ = forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=3.0, image_size=512)
     assert then.crop.y_min == 1 and then.clipped == ("bottom",)  # rows 0 to 1080, and the last is never used

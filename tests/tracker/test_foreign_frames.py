@@ -211,6 +211,9 @@ def test_a_run_tracked_in_chunks_has_a_k_for_each_frame(tmp_path: Path) -> None:
     run = read_cameras(tmp_path)
     assert run.K_each[:, 0, 0].round(2).tolist() == [2337.28] * 4 + [2176.0] * 2
     assert run.stretches == ((0, 3), (4, 5)) and run.warnings == ()
+    for i in range(4, 6):  # each chunk counts its steps from its own start
+        write(tmp_path, i, {**foreign.with_K(factory.content(seed=i), 8.5), "global_step": 10})
+    assert read_cameras(tmp_path).warnings == ()
     with pytest.raises(InconsistentData, match=r"K changes at 00004\.frame"):
         read_sequence(tmp_path)
 
