@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import typing
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -99,17 +100,33 @@ def _plain(text: str) -> str:
 
 
 def python_reference() -> str:
-    """A directive of mkdocstrings for each public name: functions, then classes, then errors."""
+    """A directive of mkdocstrings for each public name, and for what the functions return."""
     found = {name: getattr(being_remote, name) for name in being_remote.__all__}
-    classes = {name: value for name, value in found.items() if inspect.isclass(value)}
-    errors = {name: value for name, value in classes.items() if issubclass(value, BaseException)}
-    functions = {name: value for name, value in found.items() if inspect.isroutine(value)}
-    values = {name: value for name, value in classes.items() if name not in errors}
-    titles = {"Functions": functions, "Classes": values, "Errors": errors}
+    functions = [value for value in found.values() if inspect.isroutine(value)]
+    classes = [value for value in found.values() if inspect.isclass(value)]
+    errors = [value for value in classes if issubclass(value, BaseException)]
+    titles = {
+        "Functions": functions,
+        "Classes": [value for value in classes if value not in errors],
+        "What the functions return": [value for value in _returned(functions) if value not in classes],
+        "Errors": errors,
+    }
     return "\n\n".join(
-        "\n\n".join(
-            [f"## {title}", *(f"::: {value.__module__}.{value.__qualname__}" for value in names.values())]
-        )
-        for title, names in titles.items()
-        if names
+        "\n\n".join([f"## {title}", *(f"::: {value.__module__}.{value.__qualname__}" for value in values)])
+        for title, values in titles.items()
+        if values
     )
+
+
+def _returned(functions: Iterable[Any]) -> list[type]:
+    """Our classes that the functions return, each once."""
+    found: dict[type, None] = {}
+    for function in functions:
+        try:
+            returned: Any = typing.get_type_hints(function).get("return")
+        except NameError:  # a name of numpy's that only type checkers import
+            continue
+        for value in typing.get_args(returned) or (returned,):
+            if inspect.isclass(value) and value.__module__.startswith("being_remote."):
+                found[value] = None
+    return list(found)
