@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import typing
@@ -18,6 +19,7 @@ from being_remote.cli.command_list import GROUPS, CommandEntry
 from being_remote.cli.help_pages import CommandWithExamples
 
 PROGRAM = "being-remote"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 _ALWAYS = "In every command"
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?((?:https?:)?//[^"'\s>]+)|"""
@@ -100,7 +102,7 @@ def _plain(text: str) -> str:
 
 
 def python_reference() -> str:
-    """A directive of mkdocstrings for each public name, and for what the functions return."""
+    """The scripts of `examples/`; then a directive of mkdocstrings for each public name and each result."""
     found = {name: getattr(being_remote, name) for name in being_remote.__all__}
     functions = [value for value in found.values() if inspect.isroutine(value)]
     classes = [value for value in found.values() if inspect.isclass(value)]
@@ -111,11 +113,18 @@ def python_reference() -> str:
         "What the functions return": [value for value in _returned(functions) if value not in classes],
         "Errors": errors,
     }
-    return "\n\n".join(
-        "\n\n".join([f"## {title}", *(f"::: {value.__module__}.{value.__qualname__}" for value in values)])
-        for title, values in titles.items()
-        if values
-    )
+    parts = ["## Scripts to begin with", *(_script(path) for path in sorted(EXAMPLES.glob("*.py")))]
+    for title, values in titles.items():
+        parts += [f"## {title}", *(f"::: {value.__module__}.{value.__qualname__}" for value in values)]
+    return "\n\n".join(parts)
+
+
+def _script(path: Path) -> str:
+    """A script of `examples/`: what it does, by its docstring, and its code."""
+    text = path.read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    code = text.split('"""', 2)[2].strip().replace("# %% ", "# ")
+    return f"### {path.name}\n\n{docstring}\n\n```python\n{code}\n```"
 
 
 def _returned(functions: Iterable[Any]) -> list[type]:

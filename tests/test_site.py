@@ -99,6 +99,12 @@ def test_the_python_reference_has_every_public_name_and_what_the_functions_retur
     assert {*public, "FindReport", "CompareReport"} <= set(named) and len(named) == len(set(named))
 
 
+def test_the_python_reference_has_every_script_of_the_examples(site_pages: ModuleType) -> None:
+    text = site_pages.python_reference()
+    for path in (ROOT / "examples").glob("*.py"):
+        assert f"### {path.name}" in text and path.read_text().splitlines()[-1] in text
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_an_inventory_of_a_page_can_be_read(page: Path, tmp_path: Path) -> None:
     for text in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
