@@ -20,6 +20,7 @@ from being_remote.cli.help_pages import CommandWithExamples
 
 PROGRAM = "being-remote"
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPTS = ("backup_to_camera.py", "pod_to_camera.py", "retrack.py", "any_command.py")
 _ALWAYS = "In every command"
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?((?:https?:)?//[^"'\s>]+)|"""
@@ -113,7 +114,7 @@ def python_reference() -> str:
         "What the functions return": [value for value in _returned(functions) if value not in classes],
         "Errors": errors,
     }
-    parts = ["## Scripts to begin with", *(_script(path) for path in sorted(EXAMPLES.glob("*.py")))]
+    parts = ["## Scripts to begin with", *(_script(EXAMPLES / name) for name in SCRIPTS)]
     for title, values in titles.items():
         parts += [f"## {title}", *(f"::: {value.__module__}.{value.__qualname__}" for value in values)]
     return "\n\n".join(parts)
