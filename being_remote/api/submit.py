@@ -52,6 +52,11 @@ class SubmitOptions(TypedDict, total=False):
         wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
         again: make another job even if one of the same intent succeeded, or is not known to be ended.
         force: submit it also to a host that lacks what it needs.
+
+    Example:
+        >>> limits: SubmitOptions = {"gpus": 0, "wall_s": 60.0}
+        >>> submit(command="echo hello", host="a100", **limits).wait().exit_code
+        0
     """
 
     recipe: str
