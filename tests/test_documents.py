@@ -54,6 +54,13 @@ def test_the_readme_is_short_enough_to_be_read() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) < 160
 
 
+def test_the_picture_of_the_demo_is_at_most_40_lines_of_a_terminal() -> None:
+    picture = (ROOT / "docs/images/demo.svg").read_text()
+    lines = {round(float(y)) for y in re.findall(r'<text [^>]* y="([0-9.]+)"[^>]*clip-path', picture)}
+    assert 30 < len(lines) <= 40
+    assert "more&#160;lines]" in picture  # what is cut is marked
+
+
 def test_the_exporter_of_the_contributors_page_writes_the_camera_of_the_video() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

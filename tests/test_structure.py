@@ -48,7 +48,7 @@ KNOW_BYTES = {"backup", "transfer", "pod_client", "pod"}
 MAY_IMPORT = {
     "api": {"workflows", "export", "camera", "recipes", "tracker"} | VALUES,
     "cli": {"workflows", "demo", "pod"} | VALUES,
-    "demo": {"cli", "workflows", "tracker", "camera", "transport"},
+    "demo": {"cli", "workflows", "report", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
     "bbox_search": {"pod_client", "pod", "tracker", "camera"},
     "host_checks": {"pod_client", "pod", "tracker"},
