@@ -241,7 +241,14 @@ class Actor(_InventoryModel):
 
 
 class Inventory(_InventoryModel):
-    """The whole file. `path` is where it was read, for messages."""
+    """The whole file. `path` is where it was read, for messages.
+
+    Example:
+        >>> text = b"hosts: {a100: {address: 203.0.113.10, workdir: /workspace}}"
+        >>> inventory = parse_inventory(text, Path("inventory.yaml"))
+        >>> inventory.host("a100").address, list(inventory.actors)
+        ('203.0.113.10', [])
+    """
 
     path: Path
     hosts: dict[str, Host]

@@ -1,13 +1,15 @@
 """The pictures in the README, made by the project itself: `.venv/bin/python docs/make_pictures.py`.
 
-Runs the demo in a terminal of its own, draws what it printed as an SVG, draws its mesh through the wrong and
-the right camera, and finds an actor's crop by its pictures.
+Runs the demo in a terminal of its own, draws what it printed as an SVG with its long outputs cut, keeps its
+picture of the mesh through the wrong and the right camera, and finds an actor's crop by its pictures.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import re
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -18,59 +20,36 @@ import pexpect
 from rich.console import Console
 from rich.text import Text
 
-from being_remote.camera.crop import crop_from_box
 from being_remote.demo.actor import make_actor
-from being_remote.media.video import open_source
-from being_remote.report.overlay import OverlayFrame, draw
-from being_remote.report.pictures import put_text
-from being_remote.tracker.ply import read_ply
 from being_remote.workflows.recover import EvidenceChoice, OutputChoice, RunChoice, recover
 
 IMAGES = Path(__file__).parent / "images"
 COLUMNS = 118
 PICTURE_WIDTH = 1100
-# What is cut off a frame beside the head, and where the overlay's legend begins.
-SIDE_PX, LEGEND_TOP_PX = 330, 880
+MAX_LINES = 40
+# How many lines of each command's output are shown, of its first and of its last; one says how many are not.
+SHOWN = {
+    "trust": (0, 0),
+    "find-bbox": (1, 0),
+    "sync": (0, 1),
+    "recover": (1, 0),
+    "retrack": (0, 3),
+    "pull": (0, 0),
+}
+END = "The camera of the original video"  # begins what the demo prints after its last command
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         printed = _terminal(f"{sys.executable} -m being_remote demo", folder)
         IMAGES.mkdir(exist_ok=True)
-        (IMAGES / "demo.svg").write_text(_svg(printed.replace(folder, "~")))
-        _before_and_after(Path(folder, "demo-out"))
+        (IMAGES / "demo.svg").write_text(_svg(_shorten(printed.replace(folder, "~"))))
+        shutil.copy(Path(folder, "demo-out/before-after.jpg"), IMAGES)
         actor = make_actor(Path(folder, "tracker"), "demo")
         video = actor.input_folder / "video.mp4"
         run, output = RunChoice(str(actor.output_folder)), OutputChoice(out=Path(folder, "found"))
         recover(None, run, EvidenceChoice(from_images=video), output)
         _scale(cv2.imread(str(Path(folder, "found/evidence.png"))), "evidence.jpg")
-
-
-def _before_and_after(demo: Path) -> None:
-    """The mesh on one frame through "add the offset, keep the focal length", and through the recovered K."""
-    backup = demo / "backup/demo"
-    run = RunChoice(str(backup))
-    sizes = EvidenceChoice(source_size=(1920, 1080), video=demo / "original.mp4")
-    report = recover(None, run, sizes, OutputChoice(explain=True, dry_run=True))
-    assert report.explain is not None and report.K is not None
-    with np.load(demo / "recovered/demo/cameras.npz") as cameras:
-        place = len(cameras["R"]) // 2
-        R, t, frame_id = cameras["R"][place], cameras["t"][place], int(cameras["frame_ids"][place])
-        index, box = int(cameras["video_frames"][place]), tuple(map(int, cameras["crop_box"]))
-        crop = crop_from_box(
-            box, tuple(cameras["size_wh"].tolist()), tuple(cameras["image_size_wh"].tolist())
-        )
-    mesh = read_ply(backup / f"run/mesh/{frame_id:05d}.ply")
-    with open_source(demo / "original.mp4") as video:
-        picture = video.frame(index)
-    degrees = sorted(error.degrees for error in report.explain.errors)
-    wrong = f"offset added, focal length kept: {degrees[0]:.0f} to {degrees[-1]:.0f} degrees off"
-    both = []
-    for title, K in ((wrong, report.explain.guide_K), ("recovered", report.K)):
-        drawn = draw(OverlayFrame("", np.array(K), R, t, crop, mesh, picture))
-        both.append(drawn[:LEGEND_TOP_PX, SIDE_PX:-SIDE_PX])
-        put_text(both[-1], title, (24, 50), (255, 255, 255), 1.2, 2)
-    _scale(np.hstack(both), "before-after.jpg")
 
 
 def _scale(pixels: np.ndarray, name: str) -> None:
@@ -83,7 +62,16 @@ def _scale(pixels: np.ndarray, name: str) -> None:
 def _terminal(command: str, folder: str) -> str:
     # Progress bars and notes are for those who watch.
     words = ["-c", f"{command} 2>/dev/null"]
-    child = pexpect.spawn("bash", words, cwd=folder, dimensions=(50, COLUMNS), encoding="utf-8", timeout=180)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    child = pexpect.spawn(
+        "bash",
+        words,
+        cwd=folder,
+        env=environment,
+        dimensions=(50, COLUMNS),
+        encoding="utf-8",
+        timeout=180,
+    )
     child.logfile_read = io.StringIO()
     child.expect(pexpect.EOF)
     child.close()
@@ -92,9 +80,26 @@ def _terminal(command: str, folder: str) -> str:
     return child.logfile_read.getvalue().replace("\r\n", "\n")
 
 
+def _shorten(printed: str) -> str:
+    """The first screen and the end whole; of each command's output the lines that `SHOWN` counts."""
+    begin, *blocks = re.split(r"^(?=\$ being-remote )", "$ make demo\n" + printed, flags=re.MULTILINE)
+    blocks[-1], end = re.split(f"^(?={END})", blocks[-1], flags=re.MULTILINE)
+    lines = begin.splitlines()
+    for block in blocks:
+        command, *output = (line for line in block.splitlines() if line.strip())
+        first, last = SHOWN[command.split()[2]]
+        cut = len(output) - first - last
+        mark = [f"\x1b[2m  [{cut} more lines]\x1b[0m"] if cut > 0 else []
+        lines += [command, *output[:first], *mark, *output[len(output) - last :]]
+    lines += ["", *(line for line in end.splitlines() if line.strip())]
+    if len(lines) > MAX_LINES:
+        raise SystemExit(f"{len(lines)} lines, more than {MAX_LINES}:\n" + "\n".join(lines))
+    return "\n".join(lines)
+
+
 def _svg(printed: str) -> str:
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(Text.from_ansi("$ make demo\n" + printed))
+    console.print(Text.from_ansi(printed))
     svg = console.export_svg(title="make demo")
     # Rich points to a web font; readers' own monospace font serves, and nothing is fetched.
     return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)

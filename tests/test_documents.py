@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.intrinsics import intrinsics_in_source
+from being_remote.cli.app import app
 from being_remote.cli.command_list import COMMANDS
 from being_remote.export import Cameras, Target, prepare
 
@@ -24,14 +28,37 @@ def test_every_link_of_a_page_leads_to_a_file_and_every_command_of_it_exists(pag
     text = page.read_text()
     for target in re.findall(r"\]\(([^)#\s]+)", text):
         assert target.startswith("https://") or (page.parent / target).exists(), target
-    lines = re.findall(r"^    (?:invoke|being-remote) (.*)$", text, re.MULTILINE)
-    for line in lines:
-        command = shlex.split(line, comments=True)[0]
+    for line in command_lines(text):
+        command, *rest = shlex.split(line, comments=True)
         assert command in COMMANDS or command.startswith("-") or command == "X", line
+        if command in COMMANDS:
+            own = rest[: rest.index("--")] if "--" in rest else rest
+            assert {word.partition("=")[0] for word in own if word.startswith("--")} <= options(command), line
+
+
+def command_lines(text: str) -> list[str]:
+    """What follows the program's name in the lines to copy: indented ones, and those of shell blocks."""
+    shells = re.findall(r"^ *```sh\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+    lines = [*re.findall(r"^    .*$", text, re.MULTILINE), *"\n".join(shells).splitlines()]
+    found = [re.match(r"\s*(?:invoke|being-remote) (.*)", line) for line in lines]
+    return [line[1] for line in found if line]
+
+
+@cache
+def options(command: str) -> set[str]:
+    program: Any = typer.main.get_command(app)
+    return {"--help", *(name for parameter in program.commands[command].params for name in parameter.opts)}
 
 
 def test_the_readme_is_short_enough_to_be_read() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) < 160
+
+
+def test_the_picture_of_the_demo_is_at_most_40_lines_of_a_terminal() -> None:
+    picture = (ROOT / "docs/images/demo.svg").read_text()
+    lines = {round(float(y)) for y in re.findall(r'<text [^>]* y="([0-9.]+)"[^>]*clip-path', picture)}
+    assert 30 < len(lines) <= 40
+    assert "more&#160;lines]" in picture  # what is cut is marked
 
 
 def test_the_exporter_of_the_contributors_page_writes_the_camera_of_the_video() -> None:

@@ -46,8 +46,9 @@ VALUES = {
 KNOW_FILES = {"crop_search", "export", "report", "tracker", "camera"}
 KNOW_BYTES = {"backup", "transfer", "pod_client", "pod"}
 MAY_IMPORT = {
+    "api": {"workflows", "export", "camera", "recipes", "tracker"} | VALUES,
     "cli": {"workflows", "demo", "pod"} | VALUES,
-    "demo": {"cli", "workflows", "tracker", "camera", "transport"},
+    "demo": {"cli", "workflows", "report", "tracker", "camera", "transport"},
     "workflows": VALUES | KNOW_FILES | KNOW_BYTES | {"push", "recipes", "transport"},
     "bbox_search": {"pod_client", "pod", "tracker", "camera"},
     "host_checks": {"pod_client", "pod", "tracker"},
@@ -70,6 +71,7 @@ MAY_IMPORT = {
     "camera": set(),
 }
 LEAF_MAY_IMPORT = {
+    "api": {"workflows", "export", "camera", "recipes", "tracker"} | VALUES,
     "backup_paths": set(),
     "bounded_yaml": set(),
     "disk": {"errors", "wording"},

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crop:
-    """What was cut out of every source frame, and its size in the network image."""
+    """What was cut out of every source frame, and its size in the network image.
+
+    Example:
+        >>> crop = crop_from_box((340, 940, 0, 600), (1280, 720), (512, 512))
+        >>> crop.side, crop.origin, crop.scale_x
+        (600, (340, 0), 1.171875)
+    """
 
     # the columns and rows of the source that were used, end-exclusive
     x_min: int

@@ -136,7 +136,9 @@ GROUPS: Mapping[str, Mapping[str, CommandEntry]] = {
     },
     "To try": {
         "demo": CommandEntry(
-            "demo", "Run the whole chain on a local test pod.", ("demo", "demo --keep    # to try by hand")
+            "demo",
+            "Run the whole chain on a local test pod.",
+            ("demo --quick    # no pod, 10 s", "demo", "demo --keep     # to try by hand"),
         ),
     },
 }

@@ -31,7 +31,8 @@ class CommandWithExamples(SingleOptionsCommand):
         arguments = [_argument_name(p) for p in self.get_params(ctx) if p.param_type_name == "argument"]
         return ["[OPTIONS]", *arguments]
 
-    def format_options(self, ctx: Any, formatter: Any) -> None:
+    def parameter_sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+        """Each parameter and what it does, below the titles of its help page."""
         sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "In every command": []}
         for parameter in self.get_params(ctx):
             if getattr(parameter, "hidden", False):
@@ -39,7 +40,10 @@ class CommandWithExamples(SingleOptionsCommand):
             title = "In every command" if parameter.name in _OF_EVERY_COMMAND else "Options"
             title = "Arguments" if parameter.param_type_name == "argument" else title
             sections[title].append(_row(parameter))
-        _write_sections(formatter, sections)
+        return sections
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        _write_sections(formatter, self.parameter_sections(ctx))
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         lines = COMMANDS[self.name or ""].examples

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from being_remote.demo import head
 from being_remote.demo.tracker_recipe import crop_image, crop_map, face_box, frame_dict, project
+from being_remote.tracker.torch_file import bytes_for_numpy_1
 
 Floats = NDArray[np.float64]
 Edge = Literal["top", "bottom", "left", "right", "none"]
@@ -89,8 +90,6 @@ class GeneratedRun:
 
 def write_run(checkout: Path, name: str, run: GeneratedRun, rng: np.random.Generator) -> None:
     """Write `input/<name>`, `output/<name>` and `configs/actors/<name>.yml` below a checkout."""
-    import torch
-
     input_folder, output_folder = checkout / "input" / name, checkout / "output" / name
     config_path = checkout / "configs" / "actors" / f"{name}.yml"
     shape = (rng.normal(0, 1, (1, 300)) * 0.8).astype(np.float32)
@@ -99,11 +98,11 @@ def write_run(checkout: Path, name: str, run: GeneratedRun, rng: np.random.Gener
     input_folder.mkdir(parents=True, exist_ok=True)
     np.save(input_folder / "identity.npy", shape[0])
     if run.box is not None:
-        torch.save(np.array(run.box), input_folder / "bbox.pt")
+        (input_folder / "bbox.pt").write_bytes(bytes_for_numpy_1(np.array(run.box)))
     ply = mesh_bytes(run.vertices, run.faces)
     for i in range(len(run.R)):
         frame = frame_dict(i, run.K_crop, run.R[i], run.t[i], run.image_size_wh, shape, rng)
-        torch.save(frame, output_folder / "checkpoint" / f"{i:05d}.frame")
+        (output_folder / "checkpoint" / f"{i:05d}.frame").write_bytes(bytes_for_numpy_1(frame))
         (output_folder / "mesh" / f"{i:05d}.ply").write_bytes(ply)
     lines = [f"Frame {i:05d} loss {0.031 + 0.002 * rng.random():.5f}\n" for i in range(len(run.R))]
     (output_folder / "train.log").write_text("".join(lines))

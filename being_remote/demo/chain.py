@@ -9,48 +9,26 @@ unless it is kept.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import yaml
 
-from being_remote.errors import BeingRemoteError, InconsistentData, UsageError
+from being_remote.demo.demo_folder import demo_folder, note_kept_pod
+from being_remote.demo.typed_commands import DemoView, ShownCommand, run_commands
+from being_remote.errors import InconsistentData
 
 if TYPE_CHECKING:
     from being_remote.demo.actor import ActorTruth
+    from being_remote.demo.guide_comparison import GuideComparison
     from being_remote.demo.pod import Pod
 
 HOST, ACTOR = "pod", "demo"
-_OURS = ".made-by-being-remote-demo"
 _VIDEO = "original.mp4"  # what the researcher has on the laptop
-
-
-@dataclass(frozen=True)
-class ShownCommand:
-    """One command of the chain; `answer` is its JSON document, if it ran with --json."""
-
-    command: tuple[str, ...]
-    exit_code: int
-    seconds: float
-    answer: Any = None
-
-
-@dataclass(frozen=True)
-class CommandResult:
-    """How a command ended."""
-
-    exit_code: int
-    answer: Any = None
-
-
-# Runs `being-remote WORDS...` in a folder; the command line decides what is shown of it.
-RunCommand = Callable[[Sequence[str], Path], CommandResult]
 
 
 @dataclass(frozen=True)
@@ -71,6 +49,7 @@ class DemoReport:
     """The results of the chain. K in pixels, corner convention, of the 1920x1080 video."""
 
     steps: tuple[ShownCommand, ...]
+    guide: GuideComparison
     K: tuple[tuple[float, ...], ...]
     K_true: tuple[tuple[float, ...], ...]
     focal_error_px: float
@@ -78,6 +57,7 @@ class DemoReport:
     reprojection_error_px: float
     points: int
     folder: Path
+    report: Path
     overlay: Path
     cameras: Path
     retracked: SecondTracking
@@ -85,20 +65,6 @@ class DemoReport:
     kept_pid: int | None
     seconds: float
     exit_code: int = 0
-
-
-@dataclass(frozen=True)
-class DemoPlan:
-    """What `demo` would do."""
-
-    folder: Path
-    commands: tuple[tuple[str, ...], ...]
-    exit_code: int = 0
-
-
-def plan(folder: Path) -> DemoPlan:
-    """The plan of the demo, without any side effect."""
-    return DemoPlan(folder.absolute(), commands("SHA256:..."))
 
 
 def commands(fingerprint: str) -> tuple[tuple[str, ...], ...]:
@@ -113,9 +79,7 @@ def commands(fingerprint: str) -> tuple[tuple[str, ...], ...]:
     )
 
 
-def demo(
-    folder: Path, run_command: RunCommand, say: Callable[[str], None], *, keep: bool = False
-) -> DemoReport:
+def demo(folder: Path, view: DemoView, *, keep: bool = False) -> DemoReport:
     """Run the chain in `folder`, which is created; an earlier demo's folder is replaced.
 
     Raises:
@@ -123,73 +87,37 @@ def demo(
         BeingRemoteError: a step of the chain failed; its own message was shown before.
         ToolMissing: this machine has no sshd.
     """
-    from being_remote.demo.actor import make_actor
-    from being_remote.demo.checkout import install
-    from being_remote.demo.pod import start_pod
-
     started = time.monotonic()
-    folder = _fresh(folder)
-    say("drawing an actor: a 1920x1080 video, cropped and tracked as metrical-tracker would")
-    pod = start_pod(folder / "pod", name=HOST)
-    kept = False
-    try:
-        truth = make_actor(pod.root / "metrical-tracker", ACTOR)
-        install(pod.root / "metrical-tracker", truth)
-        shutil.copy(truth.input_folder / "video.mp4", folder / _VIDEO)
-        say(f"a pod listens on {pod.address} port {pod.port}; its console shows {pod.fingerprint}")
-        _write_inventory(folder, pod)
-        steps = []
-        for words in commands(pod.fingerprint):
-            begun = time.monotonic()
-            ran = run_command(words, folder)
-            steps.append(ShownCommand(words, ran.exit_code, time.monotonic() - begun, ran.answer))
-            if ran.exit_code:
-                raise BeingRemoteError(
-                    f"`being-remote {' '.join(words)}` ended with {ran.exit_code}",
-                    where=str(folder),
-                    hint="its own message is above; `demo --keep` leaves the pod running, to try by hand",
-                )
-        report = _compared(folder, truth, tuple(steps), started, kept=pod if keep else None)
-        if keep:
-            (folder / _OURS).write_text(str(pod.pid))
-            kept = True
-        return report
-    finally:
-        if not kept:
-            pod.stop()
-            shutil.rmtree(folder / "pod")
+    view.note("drawing a head, filmed at 1920x1080 and tracked in a crop: ten seconds or so")
+    with demo_folder(folder) as made:
+        # Imported here: the line above is printed at once.
+        from being_remote.demo.actor import make_actor
+        from being_remote.demo.checkout import install
+        from being_remote.demo.guide_comparison import PICTURE, compare_with_guide
+        from being_remote.demo.pod import start_pod
 
-
-def _fresh(folder: Path) -> Path:
-    folder = folder.absolute()
-    if folder.exists():
-        if not (folder / _OURS).exists():
-            raise UsageError(
-                "exists and was not made by a demo",
-                where=str(folder),
-                hint="name another folder: --out DIR",
-            )
-        pid = (folder / _OURS).read_text()
-        if pid and _is_alive(int(pid)):
-            raise UsageError(
-                "holds an earlier demo's pod, which is still running",
-                where=str(folder),
-                hint=f"stop it: kill {pid}; or name another folder: --out DIR",
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    (folder / _OURS).touch()
-    return folder
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        pod = start_pod(made / "pod", name=HOST)
+        kept = False
+        try:
+            checkout = pod.root / "metrical-tracker"
+            truth = make_actor(checkout, ACTOR)
+            install(checkout, truth)
+            shutil.copy(truth.input_folder / "video.mp4", made / _VIDEO)
+            guide = compare_with_guide(truth, truth.output_folder, made / _VIDEO, made / PICTURE)
+            view.show_comparison(guide)
+            view.note(f"a pod listens on {pod.address} port {pod.port}; its console shows {pod.fingerprint}")
+            _write_inventory(made, pod)
+            hint = "its own message is above; `demo --keep` leaves the pod running, to try by hand"
+            steps = run_commands(commands(pod.fingerprint), made, view, hint=hint)
+            report = _compared(made, truth, guide, steps, started, kept=pod if keep else None)
+            if keep:
+                note_kept_pod(made, pod.pid)
+                kept = True
+            return report
+        finally:
+            if not kept:
+                pod.stop()
+                shutil.rmtree(made / "pod")
 
 
 def _write_inventory(folder: Path, pod: Pod) -> None:
@@ -208,7 +136,13 @@ def _write_inventory(folder: Path, pod: Pod) -> None:
 
 
 def _compared(
-    folder: Path, truth: ActorTruth, steps: tuple[ShownCommand, ...], started: float, *, kept: Pod | None
+    folder: Path,
+    truth: ActorTruth,
+    guide: GuideComparison,
+    steps: tuple[ShownCommand, ...],
+    started: float,
+    *,
+    kept: Pod | None,
 ) -> DemoReport:
     import numpy as np
 
@@ -225,6 +159,7 @@ def _compared(
     off = np.abs(K - truth.K_source)
     return DemoReport(
         steps=steps,
+        guide=guide,
         K=tuple(map(tuple, K.tolist())),
         K_true=tuple(map(tuple, truth.K_source.tolist())),
         focal_error_px=float(max(off[0, 0], off[1, 1])),
@@ -232,6 +167,7 @@ def _compared(
         reprojection_error_px=worst_px,
         points=len(truth.vertices) * len(cameras["frames"]),
         folder=folder,
+        report=out / "report.html",
         overlay=out / "overlay.png",
         cameras=out / "cameras.json",
         retracked=_retracked(folder, truth),

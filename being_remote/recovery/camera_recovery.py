@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from being_remote.camera.crop import Crop
 from being_remote.camera.intrinsics import fov_deg, intrinsics_in_source
@@ -21,19 +21,31 @@ from being_remote.tracker.settings_forecast import parse_what_if
 from being_remote.tracker.settings_forecast import what_if as foretell_crop
 
 
+@dataclass(frozen=True, eq=False)
+class RecoveredCameras:
+    """The cameras of a run's poses, before anything of them is written.
+
+    `cameras` are None where the crop is unknown, or the pixels contradict it.
+    """
+
+    case: RecoveryInput
+    found: FoundCrop  # with the grade that the pixels gave it
+    poses: NumberedPoses
+    cameras: Cameras | None
+    compared_by_map: bool  # the poses' frames were compared, and not those that the settings give
+    report: RecoverReport  # without what is written
+
+
 def recover_cameras(
     case: RecoveryInput, found: FoundCrop, output: OutputChoice, *, check: bool, on_progress: OnProgress
-) -> RecoverReport:
-    """Compare the crop with pixels, number the poses, and write the cameras of the original video.
-
-    A crop that is unknown, or that the pixels contradict, writes nothing.
+) -> RecoveredCameras:
+    """Compare the crop with pixels, number the poses, and compute the cameras of the original video.
 
     Args:
+        output: whether pictures will be made, and what to compare with; nothing is written.
         check: pixels may be compared.
 
     Raises:
-        UsageError: an export cannot hold the cameras, or the output folder holds something else.
-        NotFoundError: a file that an export needs is missing.
         DataError: files that are unsafe, torn, or contradict each other.
     """
     checked = None
@@ -46,14 +58,29 @@ def recover_cameras(
     found = grade_by_stretches(grade_by_check(found, checked), case, checked)
     poses = number_frames(case, pixels)
     warnings = (*poses.warnings, *case.frames.warnings, *case.source.warnings, *case.assumptions)
-    report = replace(start_report(case, found, checked, poses.numbering, warnings), dry_run=output.dry_run)
-    if found.crop is None or (checked is not None and checked.agrees is False):
+    report = start_report(case, found, checked, poses.numbering, warnings)
+    cameras = None
+    if found.crop is not None and (checked is None or checked.agrees is not False):
+        cameras = _make_cameras(case, found.crop, found.grade, poses)
+        report = _describe_cameras(report, case, found, cameras, output)
+    return RecoveredCameras(case, found, poses, cameras, pixels.checked_by_map, report)
+
+
+def write_cameras(
+    recovered: RecoveredCameras, output: OutputChoice, on_progress: OnProgress
+) -> RecoverReport:
+    """Write the cameras, where there are any, with the pictures and the page; or only plan it in a dry run.
+
+    Raises:
+        UsageError: an export cannot hold the cameras, or the output folder holds something else.
+        NotFoundError: a file that an export needs is missing.
+        DataError: files that are unsafe, torn, or contradict each other.
+    """
+    case, found, cameras = recovered.case, recovered.found, recovered.cameras
+    report = replace(recovered.report, dry_run=output.dry_run)
+    if cameras is None or (output.what_if and not output.names_files):
         return report
-    cameras = _make_cameras(case, found.crop, found.grade, poses)
-    report = _describe_cameras(report, case, found, cameras, output)
-    if output.what_if and not output.names_files:
-        return report
-    plan = plan_outputs(case, found, cameras, poses, output, evidence=shows_evidence(report))
+    plan = plan_outputs(case, found, cameras, recovered.poses, output, evidence=shows_evidence(report))
     report = replace(
         report,
         exports=plan.exports,
@@ -69,7 +96,7 @@ def recover_cameras(
     report = replace(
         report, warnings=(*report.warnings, *(f"the overlay {what}" for what in overlays[0].lacking))
     )
-    compared = plan.frames if pixels.checked_by_map else case.source_frames
+    compared = plan.frames if recovered.compared_by_map else case.source_frames
     write_pages(plan, report, case, compared, found, cameras, overlays)
     return report
 

@@ -48,16 +48,19 @@ class Explanation:
 
 
 def compare_with_guide(cameras: Cameras, box: tuple[int, int, int, int] | None) -> Explanation:
-    """Compare with the guide's step 3, taken literally: cx + x_min, cy + y_min, focal length as stored."""
+    """Compare with the guide's step 3, taken literally: cx + x_min, cy + y_min, focal length as stored.
+
+    `box` is the run's bbox.pt; None where there is none: the crop that was found then gives the offset.
+    """
     import numpy as np
 
     from being_remote.camera.crop import to_source
     from being_remote.camera.intrinsics import ray_angle_deg
 
+    crop = cameras.crop
     guide = cameras.K_crop.copy()
-    if box is not None:
-        guide[:2, 2] += (box[0], box[2])
-    w, h = cameras.crop.image_size_wh
+    guide[:2, 2] += (crop.x_min, crop.y_min) if box is None else (box[0], box[2])
+    w, h = crop.image_size_wh
     named = {
         "centre": (w / 2, h / 2),
         "top left": (0.0, 0.0),
@@ -66,7 +69,7 @@ def compare_with_guide(cameras: Cameras, box: tuple[int, int, int, int] | None) 
         "bottom right": (float(w), float(h)),
     }
     crop_px = np.array(list(named.values()))
-    source_px = to_source(cameras.crop, crop_px)
+    source_px = to_source(crop, crop_px)
     degrees = ray_angle_deg(cameras.K_source, guide, source_px)
     errors = tuple(
         RayError(where, uv, (float(xy[0]), float(xy[1])), float(angle))

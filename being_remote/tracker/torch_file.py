@@ -7,6 +7,7 @@ pickles one behind the other and then the tensors' numbers; some converters writ
 from __future__ import annotations
 
 import io
+import pickle
 import struct
 import zipfile
 from typing import Any, NamedTuple
@@ -88,23 +89,22 @@ def import_torch(what: str) -> Any:
 def bytes_for_numpy_1(value: Any) -> bytes:
     """What torch.save writes for an array or a dict of them, readable where numpy is 1.x as well as 2.x.
 
-    Equal values give equal bytes.
+    Equal values give equal bytes. No torch is needed.
 
-    Raises:
-        UsageError: torch is not installed.
+    Source:
+        torch/serialization.py, _save: a pickle of protocol 2, the byte order and the version, in one folder.
     """
-    torch = import_torch("a file of torch.save")
-
-    written, renamed = io.BytesIO(), io.BytesIO()
-    torch.save(value, written)
-    with zipfile.ZipFile(written) as archive, zipfile.ZipFile(renamed, "w", zipfile.ZIP_STORED) as copy:
-        for member in archive.infolist():
-            content = archive.read(member)
-            if member.filename.endswith("/data.pkl"):
-                content = content.replace(_NUMPY_2, _NUMPY_1)
+    parts = {
+        "data.pkl": pickle.dumps(value, protocol=2).replace(_NUMPY_2, _NUMPY_1),
+        "byteorder": b"little",
+        "version": b"3\n",
+    }
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in parts.items():
             # A ZipInfo of its own carries a fixed date.
-            copy.writestr(zipfile.ZipInfo(member.filename), content)
-    return renamed.getvalue()
+            archive.writestr(zipfile.ZipInfo(f"archive/{name}"), content)
+    return written.getvalue()
 
 
 def _legacy_begin(protocol: bytes) -> bytes:

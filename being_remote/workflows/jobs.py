@@ -122,6 +122,20 @@ def jobs(inventory: Inventory, *, hosts: Sequence[str] = (), all_jobs: bool = Fa
     return JobsReport(tuple(rows), tuple(_host_look(n, a) for n, a in answers.items()), hidden)
 
 
+def job_status(inventory: Inventory, job: str) -> JobStatus:
+    """Look at one job; without an answer of its host, it is unknown.
+
+    Args:
+        job: an id, a unique beginning, or `last`.
+
+    Raises:
+        NotFoundError: no such job in the ledger.
+    """
+    context = job_context(inventory)
+    found = context.ledger.find(job)
+    return record_answer(context.ledger, found, _ask(context, found.host))
+
+
 def why(inventory: Inventory, job: str) -> WhyReport:
     """One job's history, with one look at its host unless its end is known.
 

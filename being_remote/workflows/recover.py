@@ -18,6 +18,8 @@ from being_remote.workflows.run_names import add_origins, find_run
 
 if TYPE_CHECKING:
     from being_remote.inventory import Inventory
+    from being_remote.recovery.found_crop import FoundCrop
+    from being_remote.recovery.recovery_input import OpenVideos, RecoveryInput
 
 __all__ = ["EvidenceChoice", "OutputChoice", "RecoverReport", "RunChoice", "recover"]
 
@@ -45,13 +47,35 @@ def recover(
         HostError: nothing local tells the crop, and a host could not be asked.
         DataError: files that are unsafe, torn, or contradict each other.
     """
-    from being_remote.recovery.camera_recovery import recover_cameras
-    from being_remote.recovery.crop_method import find_crop
-    from being_remote.recovery.recovery_input import OpenVideos, read_input
+    from being_remote.recovery.camera_recovery import recover_cameras, write_cameras
+    from being_remote.recovery.recovery_input import OpenVideos
+
+    run, evidence, output = run or RunChoice(), evidence or EvidenceChoice(), output or OutputChoice()
+    with OpenVideos() as videos:
+        case, found = find_crop(inventory, run, evidence, output, videos, on_progress)
+        recovered = recover_cameras(case, found, output, check=evidence.check, on_progress=on_progress)
+        return write_cameras(recovered, output, on_progress)
+
+
+def find_crop(
+    inventory: Inventory | None,
+    run: RunChoice,
+    evidence: EvidenceChoice,
+    output: OutputChoice,
+    videos: OpenVideos,
+    on_progress: OnProgress,
+) -> tuple[RecoveryInput, FoundCrop]:
+    """Read a run and find its crop; the first part of `recover`, and as it raises.
+
+    Args:
+        output: what will be written; refused here where it never can be.
+        videos: what is opened, which stays open as long as its caller wants.
+    """
+    from being_remote.recovery import crop_method
+    from being_remote.recovery.recovery_input import read_input
     from being_remote.recovery.trainer_exports import choose_targets
     from being_remote.tracker.settings_forecast import parse_what_if
 
-    run, evidence, output = run or RunChoice(), evidence or EvidenceChoice(), output or OutputChoice()
     # What was typed wrong is refused before a long search, not after it.
     choose_targets(output.exports, output.canvas)
     parse_what_if(output.what_if, {})
@@ -59,11 +83,10 @@ def recover(
         from being_remote.report.plots import check_matplotlib
 
         check_matplotlib()
-    with OpenVideos() as videos:
-        local_run = add_origins(find_run(inventory, run.actor, run.run))
-        case = read_input(local_run, evidence, videos)
-        parse_what_if(output.what_if, case.crop_settings)
-        found = find_crop(case, evidence, on_progress)
-        if found is None:
-            raise explain_missing_crop(case, inventory, dry_run=output.dry_run)
-        return recover_cameras(case, found, output, check=evidence.check, on_progress=on_progress)
+    local_run = add_origins(find_run(inventory, run.actor, run.run))
+    case = read_input(local_run, evidence, videos)
+    parse_what_if(output.what_if, case.crop_settings)
+    found = crop_method.find_crop(case, evidence, on_progress)
+    if found is None:
+        raise explain_missing_crop(case, inventory, dry_run=output.dry_run)
+    return case, found

@@ -76,6 +76,14 @@ def is_the_truth(report: RecoverReport, truth: ActorTruth) -> bool:
 # Without bbox.pt
 
 
+def test_explain_adds_the_offset_of_a_crop_that_was_found_by_pictures(here: Path, filmed: ActorTruth) -> None:
+    by_box = run_of(filmed, explain=True).explain
+    found = run_of(filmed, from_images=source(filmed), explain=True).explain
+    assert by_box is not None and found is not None
+    assert found.guide_K == by_box.guide_K
+    assert found.errors == by_box.errors
+
+
 def test_without_a_box_the_runs_own_crops_and_source_images_give_the_crop_exactly(
     here: Path, lost: ActorTruth
 ) -> None:

@@ -15,6 +15,7 @@ import torch
 from being_remote.errors import InconsistentData, TornFile, UnsafeFile, UsageError
 from being_remote.tracker.box_file import box_bytes, read_box
 from being_remote.tracker.box_note import BoxNote, note_path, read_note, write_box
+from being_remote.tracker.torch_file import bytes_for_numpy_1
 
 BOX = (510, 1410, 90, 990)
 NOTE = BoxNote(box=BOX, grade="exact", method="pixels", evidence={"frames": 3, "residual": 0.0})
@@ -35,6 +36,16 @@ def test_the_array_is_called_by_the_name_that_numpy_1_knows(tmp_path: Path) -> N
     genuine = frame_factory.as_numpy_1(frame_factory.saved(np.array(BOX)))
     assert frame_factory.pickle_in(genuine) == pickled
     assert torch.load(io.BytesIO(genuine), weights_only=False).tolist() == list(BOX)
+
+
+def test_a_file_written_without_torch_holds_the_pickle_that_torch_writes(tmp_path: Path) -> None:
+    content = frame_factory.content()
+    genuine = frame_factory.as_numpy_1(frame_factory.saved(content))
+    written = bytes_for_numpy_1(content)
+    assert frame_factory.pickle_in(written) == frame_factory.pickle_in(genuine)
+    loaded = torch.load(io.BytesIO(written), weights_only=False)
+    assert np.array_equal(loaded["opencv"]["K"], content["opencv"]["K"])
+    assert loaded["frame_id"] == content["frame_id"]
 
 
 def test_equal_boxes_are_equal_bytes() -> None:

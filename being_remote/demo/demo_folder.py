@@ -1,0 +1,67 @@
+"""The folder of a demo: the next demo replaces it, and an interrupted one removes it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from being_remote.errors import UsageError
+
+_OURS = ".made-by-being-remote-demo"  # holds the process id of a pod that was kept
+
+
+@contextmanager
+def demo_folder(folder: Path) -> Iterator[Path]:
+    """Make `folder` for one demo, in place of an earlier demo's; an interrupted demo leaves no folder.
+
+    A demo that fails leaves its files, to look at.
+
+    Raises:
+        UsageError: the folder exists and was not made by a demo, or its pod is still running.
+    """
+    folder = folder.absolute()
+    _remove_earlier(folder)
+    try:
+        folder.mkdir(parents=True)
+        (folder / _OURS).touch()
+        yield folder
+    except (KeyboardInterrupt, SystemExit):
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def note_kept_pod(folder: Path, pid: int | None) -> None:
+    """Remember the pod that goes on in this folder, so that the next demo does not remove its files."""
+    (folder / _OURS).write_text("" if pid is None else str(pid))
+
+
+def _remove_earlier(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not (folder / _OURS).exists():
+        raise UsageError(
+            "exists and was not made by a demo",
+            where=str(folder),
+            hint="name another folder: --out DIR",
+        )
+    pid = (folder / _OURS).read_text()
+    if pid and _is_alive(int(pid)):
+        raise UsageError(
+            "holds an earlier demo's pod, which is still running",
+            where=str(folder),
+            hint=f"stop it: kill {pid}; or name another folder: --out DIR",
+        )
+    shutil.rmtree(folder)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
