@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from being_remote.api.recover import Recovery as Recovery
     from being_remote.api.recover import recover as recover
     from being_remote.api.submit import Job as Job
+    from being_remote.api.submit import SubmitOptions as SubmitOptions
     from being_remote.api.submit import find_job as find_job
     from being_remote.api.submit import submit as submit
     from being_remote.api.sync import sync as sync
@@ -52,6 +53,7 @@ _MODULES = {
     "read_sequence": "being_remote.api.tracker_files",
     "recover": "being_remote.api.recover",
     "Recovery": "being_remote.api.recover",
+    "SubmitOptions": "being_remote.api.submit",
     "submit": "being_remote.api.submit",
     "sync": "being_remote.api.sync",
 }

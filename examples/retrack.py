@@ -19,7 +19,7 @@ print(job.logs(tail=3))
 results = job.pull(all_files=True)
 print(f"{results.files} files in {results.folder}")
 comparison = br.compare("roman", job.id)
-for change in comparison.config_changes:
+for change in comparison.config_changes or ():
     print(change)
 
 # %% The same camera, through another crop

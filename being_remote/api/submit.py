@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict, Unpack
 
 from being_remote.api.arguments import (
@@ -38,6 +38,7 @@ from being_remote.workflows.retrack import retrack
 EVERY_S = 5.0
 
 
+@with_config(ConfigDict(extra="forbid"))
 class SubmitOptions(TypedDict, total=False):
     """What else a job may be given.
 
@@ -51,9 +52,12 @@ class SubmitOptions(TypedDict, total=False):
         wait_s: seconds after which a job that still waits for free GPUs ends; it was not started then.
         again: make another job even if one of the same intent succeeded, or is not known to be ended.
         force: submit it also to a host that lacks what it needs.
-    """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc] # as pydantic documents it
+    Example:
+        >>> limits: SubmitOptions = {"gpus": 0, "wall_s": 60.0}
+        >>> submit(command="echo hello", host="a100", **limits).wait().exit_code
+        0
+    """
 
     recipe: str
     inputs: PathLike | Sequence[PathLike]

@@ -33,12 +33,13 @@ class WorkFolder:
     """What stands in an attempt's fresh `work/` before its first step.
 
     `folders` are made; `copies` are (below files/, below work/); `links` are (below work/, an
-    absolute path on the host).
+    absolute path on the host). `executables` are those of the copies, below work/, that may be run.
     """
 
     folders: tuple[str, ...] = ()
     copies: tuple[tuple[str, str], ...] = ()
     links: tuple[tuple[str, str], ...] = ()
+    executables: tuple[str, ...] = ()
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -122,6 +123,8 @@ class JobSpec:
         fields = dataclasses.asdict(self)
         if self.wait_s is None:
             del fields["wait_s"]  # specs of version 0.1.0 have no such field, and keep their bytes
+        if not self.prepare.executables:
+            del fields["prepare"]["executables"]  # as above
         for step in fields["steps"]:
             if not step["verifies"]:
                 del step["verifies"]  # as above

@@ -181,6 +181,9 @@ class Attempt:
             os.makedirs(_path_below(self._work, name), exist_ok=True)
         for source, name in prepare["copies"]:
             shutil.copyfile(_path_below(files, source), self._new_path(name))
+        for name in prepare.get("executables", ()):
+            path = _path_below(self._work, name)
+            os.chmod(path, os.stat(path).st_mode | 0o100)
         for name, target in prepare["links"]:
             target = self._filled(target)
             if not os.path.exists(target):

@@ -31,7 +31,7 @@ class CommandOptions(BaseModel):
     """The words of the command line, which no shell sees, and what is around it.
 
     Attributes:
-        inputs: what lies in `{work}` before it starts.
+        inputs: what lies in `{work}` before it starts, and `executables` those of them that may be run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +40,7 @@ class CommandOptions(BaseModel):
     folder: str = WORK
     env: Mapping[str, str] = {}
     inputs: Mapping[str, bytes] = {}
+    executables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ class Command:
             raise UsageError("the job needs a command line", hint="run --host HOST -- nvidia-smi -L")
         if typed.preset or typed.sets:
             raise UsageError("a command takes no preset and no settings", hint="leave out --preset and --set")
+        inputs = _read_inputs(typed.inputs)
         return CommandOptions(
             words=typed.words,
             folder=typed.folder or WORK,
             env=dict(map(_parse_variable, typed.env)),
-            inputs=_read_inputs(typed.inputs),
+            inputs={name: data for name, (data, _) in inputs.items()},
+            executables=tuple(name for name, (_, executable) in sorted(inputs.items()) if executable),
         )
 
     def look(self, session: Session, request: JobRequest, inventory: Inventory) -> None:
@@ -72,7 +75,12 @@ class Command:
         options = _fill_actor(request.options, actor)
         gpus = 1 if request.gpus is None else request.gpus
         hashes = {name: hashlib.sha256(data).hexdigest() for name, data in options.inputs.items()}
-        around = {"folder": options.folder if options.folder != WORK else None, "env": dict(options.env)}
+        around = {
+            "folder": options.folder if options.folder != WORK else None,
+            "env": dict(options.env),
+            "inputs": hashes,
+            "executables": list(options.executables),
+        }
         return JobPlan(
             recipe=self.name,
             actor=actor,
@@ -84,12 +92,13 @@ class Command:
                 "words": list(options.words),
                 "gpus": gpus,
                 # Only what was given: a job of an earlier version, which had none of it, stays the same.
-                **{key: value for key, value in {**around, "inputs": hashes}.items() if value},
+                **{key: value for key, value in around.items() if value},
             },
             steps=(CommandStep("running", options.words, options.folder, options.env),),
             prepare=WorkFolder(
                 folders=tuple(sorted({str(p) for name in hashes for p in Path(name).parents} - {"."})),
                 copies=tuple((f"inputs/{name}", name) for name in sorted(hashes)),
+                executables=options.executables,
             ),
             files={f"inputs/{name}": data for name, data in options.inputs.items()},
             gpus=gpus,
@@ -108,7 +117,13 @@ class Command:
                 hint="give the command again from there, or here with --input",
             )
         inputs = {name: files[source] for source, name in spec.prepare.copies}
-        options = CommandOptions(words=step.argv, folder=step.cwd, env=step.env, inputs=inputs)
+        options = CommandOptions(
+            words=step.argv,
+            folder=step.cwd,
+            env=step.env,
+            inputs=inputs,
+            executables=spec.prepare.executables,
+        )
         return JobRequest(host, options, actor, spec.gpus, spec.wall_s, spec.stall_s)
 
     def tools(self, spec: JobSpec) -> tuple[str, ...]:
@@ -146,14 +161,14 @@ def _parse_variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _read_inputs(paths: Iterable[Path]) -> dict[str, bytes]:
-    """Read local files; a folder keeps its name and what is in it.
+def _read_inputs(paths: Iterable[Path]) -> dict[str, tuple[bytes, bool]]:
+    """Read local files, and whether their owner may run them; a folder keeps its name and what is in it.
 
     Raises:
         NotFoundError: one is missing.
         UsageError: two have one name, one cannot be read, or they are too much to travel with a job.
     """
-    found: dict[str, bytes] = {}
+    found: dict[str, tuple[bytes, bool]] = {}
     for given in paths:
         path = Path(os.path.normpath(given.expanduser().absolute()))
         if not path.exists():
@@ -164,13 +179,14 @@ def _read_inputs(paths: Iterable[Path]) -> dict[str, bytes]:
                 raise UsageError(f"cannot travel under its name: {name!a}", where="--input", hint="rename it")
             if name in found:
                 raise UsageError(f"two inputs are called {name!r}", where="--input", hint="rename one")
-            room = MAX_INPUT_BYTES - sum(map(len, found.values()))
+            room = MAX_INPUT_BYTES - sum(len(data) for data, _ in found.values())
             try:
                 with file.open("rb") as opened:
-                    found[name] = opened.read(room + 1)
+                    data, executable = opened.read(room + 1), os.fstat(opened.fileno()).st_mode & 0o100
             except OSError as e:
                 raise UsageError(f"cannot be read: {e.strerror}", where=str(file)) from e
-            if len(found[name]) > room:
+            found[name] = data, bool(executable)
+            if len(data) > room:
                 raise UsageError(
                     f"the inputs are more than {MAX_INPUT_BYTES >> 20} MiB",
                     where="--input",

@@ -48,6 +48,16 @@ def test_a_job_whose_host_is_gone_is_unknown_with_its_last_known_state(notebook:
     job.cancel()
 
 
+def test_an_input_that_may_be_run_here_may_be_run_there_and_another_may_not(notebook: Path) -> None:
+    for name, mode in (("train.sh", 0o755), ("notes.sh", 0o644)):
+        (notebook / name).write_text("#!/bin/sh\necho trained")
+        (notebook / name).chmod(mode)
+    inputs = ["train.sh", "notes.sh"]
+    jobs = [br.submit(command=f"sh -c ./{name}", inputs=inputs, host="a100", gpus=0) for name in inputs]
+    assert [job.wait(every_s=0.1).exit_code for job in jobs] == [0, 126]
+    assert jobs[0].logs() == "trained"
+
+
 def test_the_log_of_a_job_is_text_and_its_end_a_few_lines(notebook: Path) -> None:
     job = br.submit(command="printf 'one\\ntwo\\nthree\\n'", host="a100", gpus=0)
     job.wait(every_s=0.1)

@@ -75,6 +75,22 @@ def test_local_files_and_folders_lie_beside_the_command_when_it_starts(tmp_path:
     assert (done.codes, done.log) == ((0,), "print('trained')fps: 30")
 
 
+def test_a_file_that_may_be_run_is_told_in_the_plan_and_where_none_may_nothing_is(tmp_path: Path) -> None:
+    script, text = tmp_path / "train.sh", tmp_path / "notes.txt"
+    for file in (script, text):
+        file.write_text("#!/bin/sh\necho trained")
+    script.chmod(0o755)
+    recipe = find_recipe("command")
+    made = recipe.plan(JobRequest(HOST, options("./train.sh", inputs=(script, text))), None)
+    assert made.prepare.executables == ("train.sh",)
+    again = recipe.repeat(made.spec("demo-k3x7a2bq", "ledger"), made.files, HOST, None)
+    assert recipe.plan(again, None) == made
+    script.chmod(0o644)  # after `chmod +x` a submit is another job
+    plain = recipe.plan(JobRequest(HOST, options("./train.sh", inputs=(script, text))), None)
+    assert "executables" not in plain.intent
+    assert b"executables" not in plain.spec("demo-k3x7a2bq", "ledger").as_bytes
+
+
 def test_the_environment_the_folder_and_the_actors_name_reach_the_command(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     chosen = options(
