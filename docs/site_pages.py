@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import typing
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from being_remote.cli.command_list import GROUPS, CommandEntry
 from being_remote.cli.help_pages import CommandWithExamples
 
 PROGRAM = "being-remote"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SCRIPTS = ("backup_to_camera.py", "pod_to_camera.py", "retrack.py", "any_command.py")
 _ALWAYS = "In every command"
 _LOADED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]*\ssrc=["']?((?:https?:)?//[^"'\s>]+)|"""
@@ -99,17 +103,40 @@ def _plain(text: str) -> str:
 
 
 def python_reference() -> str:
-    """A directive of mkdocstrings for each public name: functions, then classes, then errors."""
+    """The scripts of `examples/`; then a directive of mkdocstrings for each public name and each result."""
     found = {name: getattr(being_remote, name) for name in being_remote.__all__}
-    classes = {name: value for name, value in found.items() if inspect.isclass(value)}
-    errors = {name: value for name, value in classes.items() if issubclass(value, BaseException)}
-    functions = {name: value for name, value in found.items() if inspect.isroutine(value)}
-    values = {name: value for name, value in classes.items() if name not in errors}
-    titles = {"Functions": functions, "Classes": values, "Errors": errors}
-    return "\n\n".join(
-        "\n\n".join(
-            [f"## {title}", *(f"::: {value.__module__}.{value.__qualname__}" for value in names.values())]
-        )
-        for title, names in titles.items()
-        if names
-    )
+    functions = [value for value in found.values() if inspect.isroutine(value)]
+    classes = [value for value in found.values() if inspect.isclass(value)]
+    errors = [value for value in classes if issubclass(value, BaseException)]
+    titles = {
+        "Functions": functions,
+        "Classes": [value for value in classes if value not in errors],
+        "What the functions return": [value for value in _returned(functions) if value not in classes],
+        "Errors": errors,
+    }
+    parts = ["## Scripts to begin with", *(_script(EXAMPLES / name) for name in SCRIPTS)]
+    for title, values in titles.items():
+        parts += [f"## {title}", *(f"::: {value.__module__}.{value.__qualname__}" for value in values)]
+    return "\n\n".join(parts)
+
+
+def _script(path: Path) -> str:
+    """A script of `examples/`: what it does, by its docstring, and its code."""
+    text = path.read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(text)) or ""
+    code = text.split('"""', 2)[2].strip().replace("# %% ", "# ")
+    return f"### {path.name}\n\n{docstring}\n\n```python\n{code}\n```"
+
+
+def _returned(functions: Iterable[Any]) -> list[type]:
+    """Our classes that the functions return, each once."""
+    found: dict[type, None] = {}
+    for function in functions:
+        try:
+            returned: Any = typing.get_type_hints(function).get("return")
+        except NameError:  # a name of numpy's that only type checkers import
+            continue
+        for value in typing.get_args(returned) or (returned,):
+            if inspect.isclass(value) and value.__module__.startswith("being_remote."):
+                found[value] = None
+    return list(found)

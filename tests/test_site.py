@@ -16,6 +16,7 @@ import yaml
 import being_remote
 from being_remote.cli.app import app
 from being_remote.cli.command_list import COMMANDS, GROUPS
+from being_remote.export import TARGETS, Target
 from being_remote.inventory import load_inventory
 
 ROOT = Path(__file__).parents[1]
@@ -90,10 +91,18 @@ def test_the_command_reference_has_every_command_with_its_options_and_lines_to_c
                 assert f"| `{parameter.opts[0]}" in part + always, (name, parameter.opts)
 
 
-def test_the_python_reference_has_every_public_name(site_pages: ModuleType) -> None:
+def test_the_python_reference_has_every_public_name_and_what_the_functions_return(
+    site_pages: ModuleType,
+) -> None:
     named = re.findall(r"^::: .*\.(\w+)$", site_pages.python_reference(), re.MULTILINE)
     public = {name for name in being_remote.__all__ if not name.startswith("__")}
-    assert set(named) == public and len(named) == len(public)
+    assert {*public, "FindReport", "CompareReport"} <= set(named) and len(named) == len(set(named))
+
+
+def test_the_python_reference_has_every_script_of_the_examples(site_pages: ModuleType) -> None:
+    text = site_pages.python_reference()
+    for path in (ROOT / "examples").glob("*.py"):
+        assert f"### {path.name}" in text and path.read_text().splitlines()[-1] in text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -108,3 +117,21 @@ def test_an_inventory_of_a_page_can_be_read(page: Path, tmp_path: Path) -> None:
 def test_a_test_file_that_a_page_names_exists(page: Path) -> None:
     named = re.findall(r"`(tests/[\w/]+(?:\.py|/))`", page.read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def picture(target: Target) -> str:
+    if target.canvas == "recentred square":
+        assert target.size_wh is not None
+        return f"recentred square, {target.size_wh[0]}x{target.size_wh[1]}"
+    return {"full": "full frame", "recentred": "recentred frame"}[target.canvas]
+
+
+def test_the_page_of_trainers_says_of_each_export_which_picture_and_principal_point_it_has() -> None:
+    rows = re.findall(
+        r"^\| `([a-z][\w-]*)` \|[^|]*\| ([^|]*) \| ([^|]*) \|",
+        (DOCS / "trainers.md").read_text(),
+        re.MULTILINE,
+    )
+    said = {name: (shown, point == "ignored") for name, shown, point in rows}
+    trainers = {name: target for name, target in TARGETS.items() if not target.fixed_canvas}
+    assert said == {name: (picture(t), t.ignores_principal_point) for name, t in trainers.items()}

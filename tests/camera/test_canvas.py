@@ -96,6 +96,11 @@ def test_a_window_has_native_pixels_and_is_off_by_half_a_pixel_at_most(
     assert np.array_equal(canvas.A[:2, :2], np.eye(2))
 
 
+def test_windows_around_neighbouring_principal_points_are_one_pixel_apart() -> None:
+    starts = [window(K_at(c, 540), (1920, 1080), (768, 768)).x_min for c in (958.5, 959.5, 960.5, 961.5)]
+    assert starts == [575, 576, 577, 578]
+
+
 def test_pads_are_on_the_side_away_from_the_principal_point() -> None:
     # 100 px right of the middle: 200 columns on the right, none lost on the left
     canvas = recentred(K_at(1060, 540), (1920, 1080))

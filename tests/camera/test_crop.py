@@ -110,6 +110,9 @@ def test_the_last_row_and_column_are_never_used() -> None:
         (BOXES["cut at the left"], True),
         ((0, 900, 0, 900), True),
         ((1020, 1919, 180, 1079), True),
+        ((1019, 1919, 100, 1000), True),
+        ((510, 1410, 179, 1079), True),
+        ((510, 1410, 1, 839), True),  # cut at the top; the first row was given up for an even height
     ],
 )
 def test_a_crop_knows_whether_the_border_cut_it(box: tuple[int, int, int, int], clipped: bool) -> None:

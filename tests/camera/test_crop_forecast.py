@@ -116,12 +116,30 @@ def test_a_crop_that_all_four_borders_cut_gains_no_context_and_is_marked() -> No
     assert then.padding == pytest.approx(1 - 1078 / 1918, abs=1e-3)
 
 
+def test_a_crop_that_ends_at_a_border_is_not_cut_there() -> None:
+    crop = crop_from_box(
+        # the middle of the face is 540 px below the upper border
+        (510, 1410, 90, 990),
+        FULL_HD,
+        (512, 512),
+    )  # the face's middle is 540 px below the top
+    then, _ = forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=3.0, image_size=512)
+    assert then.crop.y_min == 1 and then.clipped == ("bottom",)  # rows 0 to 1080, and the last is never used
+
+
 def test_the_same_scale_keeps_the_box_whatever_it_is_and_only_the_image_grows() -> None:
     for box in ((510, 1410, 90, 990), (510, 1411, 90, 990), (0, 600, 0, 500)):
         crop = crop_from_box(box, FULL_HD, (512, 512))
         for end in forecast_crop(crop, find_face(crop, 2.5), old_scale=2.5, bbox_scale=2.5, image_size=1024):
             assert end.crop == crop_from_box(box, FULL_HD, (1024, 1024))
             assert end.gain_percent == pytest.approx(100)
+
+
+def test_an_estimated_crop_that_hangs_over_one_border_is_padded_as_much_at_the_other() -> None:
+    right, left = (free_crop((600, 600), (x, 60), (1280, 720), (512, 512)) for x in (900, -220))
+    assert (right.pad_x, right.x_min, right.x_max) == (220, 1120, 1280)
+    assert (left.pad_x, left.x_min, left.x_max) == (220, 0, 160)
+    assert (right.pad_y, right.y_min, right.y_max) == (0, 60, 660)
 
 
 def test_an_estimated_crop_can_be_forecast_too() -> None:

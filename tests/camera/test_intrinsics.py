@@ -121,6 +121,11 @@ def test_the_field_of_view_is_between_the_borders_not_twice_half_the_width() -> 
     assert fov_deg(aside, (1000, 1000))[0] == pytest.approx(63.43494882)
 
 
+def test_each_axis_has_the_field_of_view_of_its_own_focal_length() -> None:
+    K = [[500, 0, 500], [0, 1000, 250], [0, 0, 1]]
+    assert fov_deg(K, (1000, 500)) == pytest.approx((90, 28.07248694))
+
+
 ADDED = [[2339, 0, 765], [0, 2339, 340], [0, 0, 1]]
 CENTRED = [[2339, 0, 958.2421875], [0, 2339, 529.453125], [0, 0, 1]]
 FORCED = [[4111.5234375, 0, 960], [0, 4111.5234375, 540], [0, 0, 1]]

@@ -117,6 +117,27 @@ def test_poses_without_a_crop_follow_the_rule_or_lie_between_crops_of_one_offset
     assert (found.frames[144:193] == -1).all() and (found.frames[[0, 299]] == -1).all()
 
 
+def test_poses_before_the_video_have_no_frame_whether_they_have_a_crop_or_not() -> None:
+    frames, numbers = clip(), np.arange(120) + 1
+    own = numbers - 1 - 31
+    pictures = np.where((own >= 0)[:, None], frames[own.clip(0)], clip(seed=9)[:120])
+    some = np.arange(0, 120, 5)
+    found = is_map(mapped(noisy(pictures[some]), noisy(frames, 2), at=some, numbers=numbers))
+    assert found.offset == -31
+    assert found.followed[:31].tolist() == [-1] * 31
+    assert found.frames.tolist() == np.where(own >= 0, own, -1).tolist()
+
+
+def test_poses_beside_a_crop_of_another_moment_have_no_frame_either() -> None:
+    frames, some = clip(), np.arange(0, COUNT, 10)
+    crops = noisy(frames[some])
+    crops[10] = noisy(frames)[250]  # that of pose 100
+    found = is_map(mapped(crops, noisy(frames, 2), at=some, numbers=np.arange(COUNT) + 1))
+    beside = np.arange(91, 110)
+    assert (found.frames[beside] == -1).all()
+    assert found.frames[[90, 110]].tolist() == [90, 110]
+
+
 def test_where_frames_are_dropped_and_repeated_all_along_poses_without_a_crop_have_none() -> None:
     frames = clip(speed=1.0)
     # Between two crops that are ten poses apart one is dropped and one repeated; now and then, one more.

@@ -10,7 +10,11 @@ import pytest
 from scenes import Scene, as_h264, as_jpeg
 
 from being_remote.camera.crop import crop_from_box
+from being_remote.crop_search import known_crop_check
+from being_remote.crop_search.crop_rendering import Box4
 from being_remote.crop_search.known_crop_check import check_crop
+from being_remote.crop_search.picture_matching import Frames, Match, PictureView
+from being_remote.crop_search.registration import Fit
 
 SMALL = Scene(size_wh=(640, 360), box=(190, 490, 30, 330), seed=7, image=256)
 STORED = SMALL.stored(range(2, 12))
@@ -42,6 +46,26 @@ def test_it_also_agrees_where_source_and_pictures_were_compressed() -> None:
         check_crop(_crop(191, 491, 30, 330), STORED, SMALL.source(12, lambda f: as_jpeg(f, 40))).agrees
         is False
     )
+
+
+def test_the_pixels_are_only_called_equal_where_those_of_every_picture_are() -> None:
+    lossy = [
+        replace(one, picture=as_jpeg(one.picture, 95)) if n == 0 else one for n, one in enumerate(STORED)
+    ]
+    check = check_crop(_crop(*SMALL.box), lossy, SMALL.source(12))
+    assert check.agrees and [e.equal for e in check.frames].count(True) == 2
+    assert not check.exact
+
+
+def test_pictures_that_are_all_placed_vaguely_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def vague(view: PictureView, frames: Frames, box: Box4, offset: int, *, wide: bool) -> Match:
+        fit = Fit(box, np.full(4, 0.08), np.zeros(2), np.zeros(2), 0.99)
+        return Match(view, offset, True, fit, parts=50, mismatch=0.0)
+
+    monkeypatch.setattr(known_crop_check, "search_near", vague)
+    check = check_crop(_crop(*SMALL.box), STORED, SMALL.source(12))
+    assert check.agrees is None and len(check.frames) == 3
+    assert "is placed only to +-0.08 px" in check.reason
 
 
 def test_the_offset_of_the_frame_numbers_is_reported() -> None:

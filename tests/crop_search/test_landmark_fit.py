@@ -11,7 +11,7 @@ import pytest
 from being_remote.camera.crop import Crop, crop_from_box
 from being_remote.camera.free_crop import FreeCrop
 from being_remote.crop_search.finding import Finding
-from being_remote.crop_search.landmark_fit import LandmarkPair, fit_face, from_landmarks
+from being_remote.crop_search.landmark_fit import LandmarkPair, _Estimate, _whole, fit_face, from_landmarks
 from being_remote.crop_search.landmark_search import read_pairs
 from being_remote.demo import head
 from being_remote.demo.actor import full_frame_camera, motion
@@ -137,6 +137,23 @@ def test_a_whole_side_that_the_trackers_rule_does_not_make_is_left_as_estimated(
     shown = faces(0, 12)
     assert find(pairs_of(shown, shown, crop=crop)).crop == crop
     assert isinstance(find(pairs_of(shown, shown, crop=crop), bbox_scale=2.5).crop, FreeCrop)
+
+
+def test_an_odd_side_is_left_as_estimated_because_the_tracker_makes_none() -> None:
+    crop = crop_from_box((510, 1411, 90, 991), SIZE_WH, IMAGE_WH)
+    shown = faces(0, 12)
+    found = find(pairs_of(shown, shown, crop=crop))
+    assert isinstance(found.crop, FreeCrop) and found.side_px == pytest.approx(901, abs=1e-6)
+
+
+@pytest.mark.parametrize(("std", "whole"), [((0.33, 0.16), True), ((0.34, 0.1), False), ((0.1, 0.17), False)])
+def test_a_crop_is_made_whole_only_where_three_standard_errors_leave_one_choice(
+    std: tuple[float, float], whole: bool
+) -> None:
+    values, middle = np.array([900.0, 510, 90]), np.array([960.0, 540])
+    estimate = _Estimate(values, np.array([std[0], 1, 1]), middle, np.full(2, std[1]), 0.0)
+    found = _whole(estimate, SIZE_WH, IMAGE_WH, None)
+    assert (found == CROP) is whole and (found is None) is not whole
 
 
 def test_gross_errors_of_some_points_and_some_frames_change_little() -> None:

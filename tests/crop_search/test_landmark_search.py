@@ -6,11 +6,13 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from being_remote.camera.crop import crop_from_box
+from being_remote.crop_search import landmark_search
 from being_remote.crop_search.landmark_search import (
     FaceMesh,
     StoredFace,
@@ -92,6 +94,30 @@ def test_a_face_that_is_missing_in_the_crop_it_led_to_is_unknown() -> None:
 def test_the_window_around_a_face_is_the_trackers_square() -> None:
     points = np.array([[100.0, 200.0], [180.0, 320.0]])  # half extents 40 and 60: 2.5 times the larger
     assert window_like_the_trackers(points) == (-10, 110, 290, 410)
+
+
+class _Mesh:
+    """MediaPipe's answer: one point, a quarter across and three quarters down whatever it is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[np.ndarray] = []
+
+    def process(self, picture: np.ndarray) -> SimpleNamespace:
+        self.shown.append(picture)
+        face = SimpleNamespace(landmark=[SimpleNamespace(x=0.25, y=0.75)])
+        return SimpleNamespace(multi_face_landmarks=[face])
+
+
+def test_points_found_in_a_window_are_in_pixels_of_the_whole_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    mesh = _Mesh()
+    monkeypatch.setattr(landmark_search, "_load", lambda: mesh)
+    picture = np.zeros((100, 200, 3), np.uint8)
+    picture[:, :, 0] = 7  # blue, which MediaPipe takes last
+    found = FaceMesh().find(picture, (-20, 10, 60, 50))
+    assert found is not None and found.tolist() == [[-20 + 0.25 * 80, 10 + 0.75 * 40]]
+    (part,) = mesh.shown
+    assert part.shape == (40, 80, 3)
+    assert part[0, 0].tolist() == [0, 0, 0] and part[0, 20].tolist() == [0, 0, 7]  # black where it hangs over
 
 
 def test_without_mediapipe_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

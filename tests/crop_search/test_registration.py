@@ -125,6 +125,29 @@ def test_of_the_boxes_with_one_map_the_trackers_own_comes_first() -> None:
     assert (below.y_min, below.y_max, below.pad_y) == (141, 359, 41), "the last row is never used"
 
 
+@pytest.mark.parametrize("box", [(100, 400, 130, 358), (1, 227, 30, 330), (412, 638, 30, 330)])
+def test_a_crop_that_ends_one_row_short_of_the_border_is_among_those_of_its_map(box: tuple[int, ...]) -> None:
+    crop = crop_from_box(box, (640, 360), (512, 512))
+    map_of_it = (*(int(n) for n in crop.padded_size_wh), *(int(n) for n in crop.origin))
+    assert crop in list(whole_crops(map_of_it, (640, 360), (512, 512), (0.0, 0.0)))
+
+
+def test_pixels_are_equal_but_for_a_level_of_one_in_a_thousand() -> None:
+    stored = np.full((100, 100, 3), 90, np.uint8)
+    few, many, far = stored.copy(), stored.copy(), stored.copy()
+    few[0, :10], many[0, :11], far[0, 0, 0] = 91, 91, 92
+    assert [pixels_equal(stored, made) for made in (stored, few, many, far)] == [True, True, False, False]
+
+
+def test_structure_that_only_one_of_two_pictures_has_is_a_difference() -> None:
+    stored = np.random.default_rng(3).integers(0, 255, (480, 480)).astype(np.float32)
+    flat = stored.copy()
+    flat[:, 240:] = stored.mean()
+    for a, b in ((stored, flat), (flat, stored)):
+        parts, different = mismatch(a, b, Window(0, 0, 480, 480))
+        assert parts == 400 and different == pytest.approx(0.5, abs=0.06)
+
+
 def test_a_part_that_moved_is_seen_though_the_whole_correlates() -> None:
     stored = STORED.astype(np.float32)
     changed = stored.copy()

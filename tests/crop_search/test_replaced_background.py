@@ -116,6 +116,17 @@ def test_the_face_of_another_take_or_clip_stays_unknown(colour: tuple[int, int, 
         assert check_crop(crop, stored, source).agrees is not True
 
 
+def test_the_inner_part_is_what_stands_before_the_one_colour_and_not_the_colour() -> None:
+    picture = np.full((256, 256, 3), GREEN, np.uint8)
+    picture[80:180, 90:170] = np.random.default_rng(0).integers(0, 256, (100, 80, 3))
+    picture[30:36, 200:206] = 255  # a speck of the matte
+    (one, *_) = SCENE.stored([2])
+    inner = inner_part(replace(one, picture=picture), content_window(grey_of(picture)))
+    assert inner is not None and inner.mask[120:140, 120:140].all()
+    rows, columns = np.flatnonzero(inner.mask.any(axis=1)), np.flatnonzero(inner.mask.any(axis=0))
+    assert rows[0] > 80 and rows[-1] < 179 and columns[0] > 90 and columns[-1] < 169
+
+
 def test_a_whole_picture_has_no_inner_part() -> None:
     for kind in ("room", "grain"):
         (one, *_) = replace(SCENE, backdrop=kind).stored(NUMBERS)

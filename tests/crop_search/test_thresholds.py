@@ -51,7 +51,8 @@ def test_exact_takes_three_equal_pictures_with_a_margin() -> None:
     assert grade([EVIDENCE] * 3 + [LOSSY]) == "exact"
     assert grade([EVIDENCE] * 2 + [LOSSY]) == "verified"
     assert grade([EVIDENCE] * 2 + [replace(EVIDENCE, margin=0.0)]) != "exact"
-    assert grade([EVIDENCE] * 2) == "estimated"
+    too_few = grade_crop(consensus(), CROP, [EVIDENCE] * 2)
+    assert too_few == ("estimated", "only 2 of the pictures could be compared; it takes 3")
     assert grade([EVIDENCE] * 2 + [replace(EVIDENCE, agrees=False)]) == "estimated"
 
 
@@ -153,8 +154,9 @@ def test_one_picture_of_another_box_is_too_many_however_vague_it_is() -> None:
 
 
 @pytest.mark.parametrize(("skew", "crop"), [(0.59, True), (0.61, False)])
-def test_a_turned_source_gives_no_crop(skew: float, crop: bool) -> None:
-    assert agreed(*[match(skew=(skew, 0.0))] * 3) is crop  # half a pixel and five standard errors of 0.02
+def test_a_source_turned_either_way_gives_no_crop(skew: float, crop: bool) -> None:
+    for way in ((skew, 0.0), (-skew, 0.0), (0.0, skew), (0.0, -skew)):
+        assert agreed(*[match(skew=way)] * 3) is crop  # half a pixel and five standard errors of 0.02
 
 
 @pytest.mark.parametrize(("std", "crop"), [(4.9, True), (5.1, False)])

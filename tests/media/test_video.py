@@ -18,7 +18,7 @@ import pytest
 import video_factory
 
 from being_remote.errors import InconsistentData, NotFoundError, TornFile, UnsafeFile
-from being_remote.media.video import open_source
+from being_remote.media.video import open_source, small_grey
 
 SIZE_WH = (96, 64)
 
@@ -36,15 +36,16 @@ def write_video(path: Path, frames: int = 10, fps: float = 25.0, fourcc: str = "
     return path
 
 
-def turn(path: Path) -> None:
-    """Make an mp4 ask its player for a quarter turn, clockwise."""
+def turn(path: Path, *, back: bool = False) -> None:
+    """Make an mp4 ask its player for a quarter turn, clockwise or `back`."""
     data = path.read_bytes()
     # The track header's matrix is the identity; put a quarter turn in its place.
     one, zero = (1 << 16).to_bytes(4, "big"), bytes(4)
     minus = (-(1 << 16)).to_bytes(4, "big", signed=True)
     w = (1 << 30).to_bytes(4, "big")
     upright = one + zero * 3 + one + zero * 3 + w
-    turned = zero + one + zero + minus + zero * 4 + w
+    first, second = (minus, one) if back else (one, minus)
+    turned = zero + first + zero + second + zero * 4 + w
     at = data.index(upright, data.index(b"tkhd"))
     path.write_bytes(data[:at] + turned + data[at + len(turned) :])
 
@@ -66,6 +67,42 @@ def test_a_video_with_a_rotation_is_turned_and_it_is_noted(tmp_path: Path) -> No
         assert source.size_wh == SIZE_WH[::-1]
         assert any("turned by 90 degrees" in note for note in source.notes)
         assert source.frame(0).shape == (SIZE_WH[0], SIZE_WH[1], 3)
+
+
+def test_a_quarter_turn_back_swaps_width_and_height_too(tmp_path: Path) -> None:
+    turn(path := write_video(tmp_path / "a.mp4"), back=True)
+    with open_source(path) as source:
+        assert source.size_wh == SIZE_WH[::-1]
+        assert any("turned by 270 degrees" in note for note in source.notes)
+        assert source.frame(0).shape == (SIZE_WH[0], SIZE_WH[1], 3)
+
+
+@pytest.mark.parametrize("kind", ["video", "folder"])
+def test_no_frame_is_before_the_first(tmp_path: Path, kind: str) -> None:
+    cv2.imwrite(str(tmp_path / "00001.png"), numbered(0))
+    path = tmp_path if kind == "folder" else write_video(tmp_path / "a.mp4")
+    with open_source(path) as source, pytest.raises(NotFoundError, match="no frame -1"):
+        source.frame(-1)
+
+
+@pytest.mark.parametrize("kind", ["video", "folder"])
+def test_every_frame_has_a_small_grey_picture_of_the_window(tmp_path: Path, kind: str) -> None:
+    for i in range(10):
+        cv2.imwrite(str(tmp_path / f"{i:05d}.png"), numbered(i))
+    path = tmp_path if kind == "folder" else write_video(tmp_path / "a.mp4")
+    with open_source(path) as source:
+        found = dict(source.small_greys((0, 64, 0, 64), 32))
+    assert list(found) == list(range(10))
+    assert all(picture.shape == (32, 32) for picture in found.values())
+    steps = np.diff([picture.mean() for picture in found.values()])
+    assert steps.min() > 10  # each frame is that much brighter than the one before
+
+
+def test_a_small_picture_is_made_of_averages_so_that_no_pixel_is_passed_over() -> None:
+    stripes = np.tile(np.uint8([[0, 240]]), (64, 32))
+    assert np.allclose(small_grey(stripes, 16), 120)
+    stripes[:, 0] = 240
+    assert np.allclose(small_grey(stripes, 16)[:, 0], 180)
 
 
 def test_a_folder_gives_its_pictures_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -201,20 +238,32 @@ def test_the_count_is_of_frames_even_where_the_container_lies(tmp_path: Path) ->
         assert video_factory.number_in(source.frame(19)) == 19
 
 
-@pytest.mark.parametrize("kind", ["plain", "deep", "odd", "turned"])
+def test_what_an_edited_mp4_leaves_out_at_its_beginning_is_no_frame_of_it(tmp_path: Path) -> None:
+    import imageio_ffmpeg
+
+    whole = video_factory.write_video(tmp_path / "whole.mp4", 40, key_every=12)
+    cut = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-ss", "0.6", "-i", str(whole)]
+    subprocess.run([*cut, "-c", "copy", str(tmp_path / "cut.mp4")], check=True, timeout=60)
+    with open_source(tmp_path / "cut.mp4") as source:
+        shown = [video_factory.number_in(source.frame(i)) for i in range(source.frame_count)]
+    assert shown == list(range(15, 40))  # the packets begin with the key frame 12
+
+
+@pytest.mark.parametrize("kind", ["plain", "deep", "odd", "odd width", "odd height", "turned", "turned back"])
 def test_a_window_holds_the_very_pixels_of_the_whole_frame(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.mp4"
-    size_wh = (319, 239) if kind == "odd" else (320, 240)
-    pixels = {"deep": "yuv420p10le", "odd": "yuv444p"}.get(kind, "yuv420p")
+    size_wh = {"odd": (319, 239), "odd width": (319, 240), "odd height": (320, 239)}.get(kind, (320, 240))
+    pixels = "yuv444p" if "odd" in kind else {"deep": "yuv420p10le"}.get(kind, "yuv420p")
     video_factory.write_video(path, 3, size_wh=size_wh, pixels=pixels)
-    if kind == "turned":
-        turn(path)
+    if "turned" in kind:
+        turn(path, back="back" in kind)
+    quarters = {"turned": 1, "turned back": -1}.get(kind, 0)
     with open_source(path) as source:
         for window in ((101, 203, 57, 112), (0, 31, 1, 2), (200, source.size_wh[0], 3, source.size_wh[1])):
             x_min, x_max, y_min, y_max = window
             whole = source.frame(1)
             assert np.array_equal(source.frame(1, window), whole[y_min:y_max, x_min:x_max]), window
-            assert video_factory.number_in(np.rot90(whole) if kind == "turned" else whole) == 1
+            assert video_factory.number_in(np.rot90(whole, quarters)) == 1
 
 
 def test_pixels_that_are_not_square_are_noted_and_left_as_stored(tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ def test_every_bug_of_a_room_fits_its_file_and_compiles(room: str) -> None:
         assert all((ROOT / test.split("::")[0]).exists() for test in mutant.tests), mutant
 
 
+def test_there_are_enough_bugs_to_tell_and_a_survivor_has_a_reason() -> None:
+    mutants = [mutant for room in rooms() for mutant in read_room(room)]
+    survivors = [mutant for mutant in mutants if mutant.survives is not None]
+    assert len(mutants) >= 150 and len(survivors) <= len(mutants) / 10
+    assert all(len(mutant.survives or "") > 20 for mutant in survivors)
+
+
 @pytest.mark.slow
 def test_a_bug_that_the_tests_notice_is_killed_and_one_that_they_do_not_survives(package: Path) -> None:
     mutants = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -86,6 +88,20 @@ def test_the_best_place_is_marked_where_it_is_x_to_the_right_and_y_down() -> Non
     assert cell > 60  # two cells
     assert at[2, 3, 5][1] == at[2, 3, 3][1]
     assert at[2, 1, 3] == pytest.approx(at[2, 3, 3] - [0, cell])
+
+
+def test_the_places_are_those_at_the_side_that_was_found() -> None:
+    scores = lattice((2, 3, 5))
+    other = scores.scores.copy()
+    other[0] = lattice((0, 1, 1)).scores[0]  # at a side four pixels smaller another place is best
+    at_side, changed = (draw(evidence(scores=s)) for s in (scores, replace(scores, scores=other)))
+    assert np.array_equal(marked(at_side, LEFTS[0]), marked(changed, LEFTS[0]))
+
+
+def test_a_difference_in_one_channel_is_a_difference() -> None:
+    made = STORED.copy()
+    made[..., 0] ^= 64
+    assert panel(draw(evidence(made)), 2).mean() > panel(draw(evidence()), 2).mean() + 20
 
 
 def test_the_best_side_is_marked_along_the_curve() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -73,6 +75,22 @@ def test_mesh_points_appear_where_k_projects_them_and_those_behind_do_not() -> N
     picture = draw(shown(mesh=Mesh(np.array([front, behind, [0, 0, 3.0]]), None)))
     assert like(picture[226, 544], MESH, 60)
     assert not like(picture[246, 544], MESH, 60)
+
+
+def test_a_head_that_is_turned_is_drawn_turned_the_same_way() -> None:
+    c, s = np.cos(0.5), np.sin(0.5)
+    turned = replace(shown(), R=np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]))
+    point = np.array([0.04, 0.0, 0.0])  # to the right in the head's axes: right and below in the picture
+    picture = draw(replace(turned, mesh=Mesh(np.array([point, [0, 0, -5.0], [0, 0, -6.0]]), None)))
+    u, v = 500.5 + 2000 * 0.04 * c, 270.5 + 2000 * 0.04 * s
+    assert like(picture[int(v), int(u)], MESH, 60)
+    assert not like(picture[int(541 - v), int(u)], MESH, 60)
+
+
+def test_the_picture_that_was_given_is_not_drawn_upon() -> None:
+    frame = shown()
+    draw(frame)
+    assert frame.picture is not None and (frame.picture == GREY).all()
 
 
 def test_of_a_closed_mesh_only_the_side_that_is_seen_is_drawn() -> None:

@@ -105,6 +105,7 @@ def test_what_cannot_be_read_is_never_replaced_either(tmp_path: Path) -> None:
     with pytest.raises(UnsafeFile, match="symbolic link"):
         write_box(link, NOTE)
     assert not (tmp_path / "nowhere").exists()
+    assert os.listdir(torn.parent) == os.listdir(link.parent) == ["bbox.pt"]  # and no note of another box
 
 
 def test_a_box_that_appears_meanwhile_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

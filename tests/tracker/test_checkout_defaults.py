@@ -44,6 +44,12 @@ cfg.w_pho = 3
 """
 
 
+def test_frames_are_never_counted_with_fractions_whatever_a_checkout_says() -> None:
+    found = read_defaults(b"cfg.begin_frames = 1.0\ncfg.end_frames = 2\ncfg.fps = 29.97\n", "config.py")
+    assert found.values == {"end_frames": 2, "fps": 29.97}
+    assert found.notes[0] == "config.py: the default of begin_frames is not read: '1.0' has an unknown form"
+
+
 def test_a_forks_own_keys_are_known_and_take_values_of_their_own_type() -> None:
     found = read_defaults(FORK.encode(), "pod: /w/configs/config.py")
     keys = found.keys

@@ -74,6 +74,9 @@ def test_a_foreign_block_that_contradicts_the_camera_is_refused_as_a_genuine_one
     ("key", "value", "says"),
     [
         ("K", np.diag([0.0, 2300, 1])[None], "not a camera matrix"),
+        ("K", np.array([[[2339, 0.5, 256], [0, 2339, 256], [0, 0, 1]]]), "not a camera matrix"),
+        ("K", np.array([[[2339, 0, 256], [0.5, 2339, 256], [0, 0, 1]]]), "not a camera matrix"),
+        ("K", np.array([[[2339, 0, 256], [0, 2339, 256], [0, 0, 2]]]), "not a camera matrix"),
         ("K", np.full((1, 3, 3), np.nan), "not finite"),
         ("R", 1.01 * np.eye(3)[None], "not a rotation"),
         ("R", np.diag([1.0, 1, -1])[None], "not a rotation"),
@@ -208,6 +211,9 @@ def test_a_run_tracked_in_chunks_has_a_k_for_each_frame(tmp_path: Path) -> None:
     run = read_cameras(tmp_path)
     assert run.K_each[:, 0, 0].round(2).tolist() == [2337.28] * 4 + [2176.0] * 2
     assert run.stretches == ((0, 3), (4, 5)) and run.warnings == ()
+    for i in range(4, 6):  # each chunk counts its steps from its own start
+        write(tmp_path, i, {**foreign.with_K(factory.content(seed=i), 8.5), "global_step": 10})
+    assert read_cameras(tmp_path).warnings == ()
     with pytest.raises(InconsistentData, match=r"K changes at 00004\.frame"):
         read_sequence(tmp_path)
 

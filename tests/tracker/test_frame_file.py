@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from pathlib import Path
@@ -103,6 +104,28 @@ def test_a_frame_that_contradicts_itself_is_refused_with_the_place(
     content = factory.content()
     content[group][key] = value
     with pytest.raises(InconsistentData, match=says):
+        parse_frame(factory.saved(content), "00000.frame")
+
+
+def _turned(angle: float) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+@pytest.mark.parametrize(("turn_rad", "refused"), [(1e-5, False), (5e-4, True)])
+def test_a_pose_that_was_edited_by_a_few_hundredths_of_a_degree_is_noticed(
+    turn_rad: float, refused: bool
+) -> None:
+    content = factory.content()
+    content["opencv"]["R"] = (content["opencv"]["R"][0] @ _turned(turn_rad)).astype(np.float32)[None]
+    with pytest.raises(InconsistentData, match="differ") if refused else contextlib.nullcontext():
+        parse_frame(factory.saved(content), "00000.frame")
+
+
+def test_a_rotation_that_was_scaled_by_a_thousandth_is_none() -> None:
+    content = factory.content()
+    content["opencv"]["R"] = content["opencv"]["R"] * np.float32(1.001)
+    with pytest.raises(InconsistentData, match="not a rotation"):
         parse_frame(factory.saved(content), "00000.frame")
 
 

@@ -171,6 +171,11 @@ HOSTILE = {
         + b"\x86R\x87R.",
         "left over",
     ),
+    "a call with a number for its arguments": (b"\x80\x02c_codecs\nencode\nK\x05R.", "calls something"),
+    "a call with a list for its arguments": (
+        b"\x80\x02c_codecs\nencode\n](" + text(b"x") + text(b"latin1") + b"eR.",
+        "calls something",
+    ),
     "a tuple as a dict's key": (b"\x80\x02}))s.", "not a dict of names"),
     "broken text": (b"\x80\x02" + text(b"\xff\xfe") + b".", "not valid"),
 }
@@ -273,6 +278,21 @@ def test_tensors_of_a_big_endian_machine_are_refused() -> None:
         parse_frame(factory.archived(parts), "00000.frame")
 
 
+@pytest.mark.parametrize(
+    ("says", "instead"),
+    [(b"little_endianq\x02\x88", b"little_endianq\x02\x89"), (b"little_endian", b"middle_endian")],
+)
+def test_a_legacy_file_that_does_not_say_little_endian_is_refused(says: bytes, instead: bytes) -> None:
+    import torch
+
+    buffer = io.BytesIO()
+    torch.save(torch.tensor([510, 1410, 90, 990]), buffer, _use_new_zipfile_serialization=False)
+    changed = buffer.getvalue().replace(says, instead)
+    assert changed != buffer.getvalue()
+    with pytest.raises(UnsafeFile, match="big-endian"):
+        parse_box(changed, "bbox.pt")
+
+
 def test_a_legacy_file_whose_tensors_are_not_those_of_its_pickle_is_refused() -> None:
     import torch
 
@@ -317,7 +337,21 @@ def _with_directory_entry(data: bytes, which: int, **changes: Any) -> bytes:
     return bytes(raw)
 
 
+def _with_hidden_bytes(data: bytes) -> bytes:
+    """The archive with some bytes between its first and second member, all offsets right."""
+    second = data.index(b"PK\x03\x04", 4)
+    start = struct.unpack_from("<I", data, len(data) - 6)[0]  # of the directory
+    moved = bytearray(data[:second] + b"hidden" + data[second:])
+    struct.pack_into("<I", moved, len(moved) - 6, start + 6)
+    return _with_directory_entry(bytes(moved), 1, start=second + 6)
+
+
 ZIPS = {
+    "bytes between two members": (_with_hidden_bytes(factory.archived(PARTS)), "follows hidden bytes"),
+    "a packed size that is not the size": (
+        _with_directory_entry(factory.archived(PARTS), 0, packed=20),
+        "compressed or encrypted",
+    ),
     "a zip bomb": (factory.archived(PARTS, zipfile.ZIP_DEFLATED), "compressed or encrypted"),
     "an encrypted member": (
         _with_directory_entry(factory.archived(PARTS), 0, flags=1),

@@ -28,6 +28,13 @@ def test_every_setting_is_read_and_the_image_size_is_width_height(tmp_path: Path
     assert read_run_settings(path) == RunSettings("./input/a", 1, 7, 30.0, False, (960, 540), 3.5)
 
 
+def test_what_the_file_says_is_stronger_than_the_defaults_of_its_checkout(tmp_path: Path) -> None:
+    path = tmp_path / "a.yml"
+    path.write_text("begin_frames: 3\n")
+    found = read_run_settings(path, {"begin_frames": 1, "fps": 30, "other": "x"})
+    assert (found.begin_frames, found.fps, found.bbox_scale) == (3, 30.0, 2.5)
+
+
 def test_merge_keys_that_would_fill_the_memory_are_never_built(tmp_path: Path) -> None:
     lines = ["a0: &a0 {k: v}"] + [
         f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 30)
@@ -43,6 +50,8 @@ def test_merge_keys_that_would_fill_the_memory_are_never_built(tmp_path: Path) -
         ("begin_frames: many", "begin_frames"),
         ("fps: .nan", "fps"),
         ("crop_image: 'no way'", "crop_image"),
+        ("crop_image: 'no'", "crop_image"),  # the tracker would take the text for true
+        ("crop_image: 0", "crop_image"),
         ("image_size: 512", "image_size"),
         ("image_size: [1, 2, 3, 4, 5]", "image_size"),
         ("begin_frames: {a: 1}", "begin_frames"),
