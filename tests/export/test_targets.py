@@ -21,6 +21,7 @@ from being_remote.camera.intrinsics import intrinsics_in_source
 from being_remote.errors import InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.export import TARGETS, Cameras, Export, RunFiles, prepare, targets, write
 from being_remote.export.files import write_atomically
+from being_remote.export.json_text import nerf_intrinsics
 from being_remote.export.target import CanvasChoice, off_centre
 
 POINT = np.array([0.03, -0.05, 0.08])
@@ -141,6 +142,17 @@ def test_cameras_json_projects_a_point_to_its_pixel_and_half_a_pixel_less_for_op
     assert document["crop"]["origin"] == [510, 90]
     assert document["crop"]["scale"] == [1.7578125, 1.7578125]
     assert set(document["conventions"]) >= {"K", "K_opencv", "R_t", "size_wh"}
+
+
+def test_cameras_json_keeps_the_stored_k_beside_that_of_the_frames(cameras: Cameras, tmp_path: Path) -> None:
+    document = json.loads((written(cameras, "json", tmp_path) / "cameras.json").read_text())
+    assert document["K_crop"] == cameras.K_crop.tolist() and document["K"] == cameras.K_source.tolist()
+
+
+def test_each_angle_of_view_is_that_of_its_own_focal_length() -> None:
+    named = nerf_intrinsics(np.array([[500.0, 0, 400], [0, 250, 200], [0, 0, 1]]), (1000, 500))
+    assert named["camera_angle_x"] == pytest.approx(np.pi / 2)  # 2 atan(500 / 500)
+    assert named["camera_angle_y"] == pytest.approx(np.pi / 2)  # 2 atan(250 / 250)
 
 
 def test_the_npz_needs_no_pickle_and_holds_the_same_numbers(cameras: Cameras, tmp_path: Path) -> None:
