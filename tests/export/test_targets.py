@@ -15,6 +15,7 @@ import trainer_readers as readers
 from export_cases import any_cameras, held_still
 from hypothesis import given, settings
 
+from being_remote.camera.canvas import full_frame
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
 from being_remote.camera.intrinsics import intrinsics_in_source
@@ -272,6 +273,24 @@ def test_an_off_centre_camera_is_refused_with_its_error_in_px_and_degrees(
     assert "0.15 degrees" in off_centre(target, allowed)
     assert off_centre(target, prepare(target, cameras, run)) == ""
     assert prepare(TARGETS["nerfstudio"], cameras, canvas="crop").K[0, 2] == pytest.approx(255)
+
+
+@pytest.mark.parametrize(
+    ("off", "says"),
+    [
+        ((0.0, 0.4), ""),
+        ((0.6, 0.0), "0.60 px right of and 0.00 px above"),
+        ((0.0, -7.0), "0.00 px left of and 7.00 px above"),
+    ],
+)
+def test_a_camera_that_is_off_centre_on_one_axis_alone_is_off_centre(
+    cameras: Cameras, off: tuple[float, float], says: str
+) -> None:
+    K = cameras.K_source.copy()
+    K[:2, 2] = np.add((960, 540), off)
+    export = Export(replace(cameras, K_source=K), full_frame((1920, 1080)))
+    found = off_centre(TARGETS["gaussiantalker"], export)
+    assert says in found and bool(found) is bool(says)
 
 
 def test_a_window_around_the_principal_point_is_centred_enough_for_every_target(
