@@ -126,22 +126,19 @@ def show_comparison(console: Console, comparison: GuideComparison) -> None:
     console.print()
     prose(
         console,
-        f"The tracker stored the camera of its crop ({comparison.crop_side:g} px, resized to"
-        f" {small_w}x{small_h}). Made into one for the {w}x{h} video:",
+        f"The tracker stored the camera of its crop: {comparison.crop_side:g} px, resized to"
+        f" {small_w}x{small_h}.",
     )
     columns = ("fx", "cx", "cy", "degrees off", "mesh off")
-    table = new_table("camera of the video", *columns, numbers=columns)
+    table = new_table(f"for the {w}x{h} video", *columns, numbers=columns)
     for name, camera, style in (
         ("offset added, f kept", comparison.guide, "red"),
         ("ours", comparison.ours, "bold green"),
     ):
         table.add_row(name, *_figures(camera), style=style)
     console.print(table)
-    prose(
-        console,
-        "Degrees at the crop's centre and at its worst corner; the mesh on average. Look at it:",
-    )
-    path_line(console, "  ", str(comparison.picture), "bold")
+    prose(console, "Degrees: at the crop's centre, and at its worst corner. The mesh: on average.")
+    path_line(console, "look: ", str(comparison.picture), "bold")
 
 
 def _figures(camera: CameraError) -> tuple[str, ...]:

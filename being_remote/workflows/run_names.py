@@ -71,7 +71,8 @@ def _run_of_job(run: str, inventory: Inventory | None, actor: str | None) -> Loc
     from being_remote.jobs.result_download import runs_of
     from being_remote.recipes.tracking_files import NAME, settings_of
 
-    actors = f", nor one of the actors: {', '.join(sorted(inventory.actors))}" if inventory else ""
+    names = sorted(inventory.actors) if inventory else []
+    actors = f", nor one of the actors: {', '.join(names)}" if names else ""
     unknown = NotFoundError(
         f"{run!r} is neither a folder nor a job{actors}",
         where="--run",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import pexpect
 import pytest
 
 BEING_REMOTE = [sys.executable, "-m", "being_remote"]
@@ -68,6 +70,24 @@ def test_the_files_stay_and_the_pod_goes(demo: tuple[Path, dict]) -> None:
     assert Path(report["cameras"]).is_file()
     assert (folder / "backup" / "demo" / "bbox.pt").is_file()
     assert not (folder / "pod").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_the_pod_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    child = pexpect.spawn(
+        BEING_REMOTE[0], [*BEING_REMOTE[1:], "demo"], cwd=str(tmp_path), encoding="utf-8", timeout=100
+    )
+    child.expect(r"a pod listens on 127\.0\.0\.1 port (\d+)")
+    port = int(child.match.group(1))
+    socket.create_connection(("127.0.0.1", port), timeout=10).close()
+    child.expect("being-remote sync")
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
 @pytest.mark.slow

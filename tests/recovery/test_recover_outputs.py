@@ -19,7 +19,7 @@ from tracked_runs import make_backup, named, numbers_only, run_of
 
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.errors import InconsistentData, NotFoundError, UsageError
-from being_remote.inventory import Inventory
+from being_remote.inventory import Inventory, load_inventory
 from being_remote.recovery import output_folder
 from being_remote.workflows.recover import RecoverReport
 
@@ -505,3 +505,13 @@ def test_a_jobs_results_are_a_run_by_id_by_its_beginning_and_by_last(
         assert Path(report.outputs[0]).is_relative_to(here / "recovered" / job)
     with pytest.raises(NotFoundError, match="neither a folder nor a job"):
         recover(works.inventory, run="unknown", source_size=plain.size_wh)
+
+
+def test_an_unknown_run_names_the_actors_only_where_there_are_some(here: Path) -> None:
+    (here / "inventory.yaml").write_text("hosts: {}\nactors: {}\n")
+    with pytest.raises(NotFoundError) as none:
+        recover(load_inventory(here / "inventory.yaml"), run="unknown")
+    assert none.value.what == "'unknown' is neither a folder nor a job"
+    (here / "inventory.yaml").write_text("hosts: {}\nactors: {roman: {}, ana: {}}\n")
+    with pytest.raises(NotFoundError, match=r"(?m)nor one of the actors: ana, roman$"):
+        recover(load_inventory(here / "inventory.yaml"), run="unknown")
