@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from refusing_disk import refusing
 
+from being_remote import local_lock
+from being_remote.errors import Busy
 from being_remote.local_lock import (
     LockOwner,
     LockRequest,
@@ -209,3 +214,64 @@ def test_a_note_reads_back_and_no_other_text_names_a_process() -> None:
         "process x on h; boot b, namespace 0, start 0",
     ):
         assert read_holder(text) is None
+
+
+def test_a_process_has_ended_only_where_that_is_known_of_it_on_this_machine() -> None:
+    me = _this_process()
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    gone = replace(me, pid=dead.pid)
+    assert gone.has_ended() and gone.may_be_broken()
+    assert not me.has_ended() and not me.may_be_broken()
+    assert replace(me, start=me.start + 1).has_ended()  # its number is another process's by now
+    unknown = replace(me, start=0)
+    assert not unknown.has_ended() and unknown.may_be_broken()
+    for elsewhere in (replace(gone, boot="0"), replace(gone, namespace=1), replace(gone, boot="-")):
+        assert not elsewhere.has_ended() and elsewhere.may_be_broken()
+        assert not elsewhere.is_of_this_machine()
+
+
+def test_where_a_machine_cannot_be_told_from_others_nothing_is_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_lock, "_boot_identity", lambda: ("-", 0))
+    assert not LockOwner(1, "here").is_of_this_machine() and not LockOwner(1, "here").has_ended()
+
+
+def test_a_lock_that_a_person_broke_is_not_taken_from_its_new_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(local_lock, "_takers_of_this_machine", lambda _: nullcontext())
+    claim, other = tmp_path / "lock.held", replace(_this_process(), pid=1)
+    with held_lock(tmp_path / "lock", "another holds it", where="here"):
+        claim.write_text(other.note)
+    assert claim.read_text() == other.note
+    claim.write_text("")
+    local_lock._remove_own(claim, "mine")  # on a full disk it may hold nothing
+    assert not claim.exists()
+
+
+def test_of_two_that_find_no_lock_file_at_once_one_holds_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    real, other = local_lock._find_file_holder, replace(_this_process(), pid=1).note
+
+    def made_meanwhile(file: Path, break_lock: bool) -> object:
+        found = real(file, break_lock)
+        (tmp_path / "lock.held").write_text(other)
+        return found
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(local_lock, "_takers_of_this_machine", lambda _: nullcontext())
+    monkeypatch.setattr(local_lock, "_find_file_holder", made_meanwhile)
+    with (
+        pytest.raises(Busy, match="process 1 on"),
+        held_lock(tmp_path / "lock", "another holds it", where="here", asked=LockRequest(break_lock=True)),
+    ):
+        pass
+    assert (tmp_path / "lock.held").read_text() == other

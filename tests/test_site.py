@@ -96,7 +96,9 @@ def test_the_python_reference_has_every_public_name_and_what_the_functions_retur
 ) -> None:
     named = re.findall(r"^::: .*\.(\w+)$", site_pages.python_reference(), re.MULTILINE)
     public = {name for name in being_remote.__all__ if not name.startswith("__")}
-    assert {*public, "FindReport", "CompareReport"} <= set(named) and len(named) == len(set(named))
+    assert {*public, "FindReport", "JobStatus", "RecoverReport"} <= set(named) and len(named) == len(
+        set(named)
+    )
 
 
 def test_the_python_reference_has_every_script_of_the_examples(site_pages: ModuleType) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from refusing_disk import FUSE, NFS, refusing
@@ -65,3 +70,37 @@ def test_of_a_disk_of_this_machine_nothing_is_said(tmp_path: Path) -> None:
 def test_a_ledger_on_a_disk_without_locks_is_told_where_to_go(tmp_path: Path, say: str) -> None:
     said = _run(say, tmp_path, lock="ENOLCK")
     assert "set `state` in the inventory to a folder on a disk of this machine" in said
+
+
+def test_a_disk_that_fails_otherwise_is_not_called_lacking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(number: int) -> Any:
+        def call(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return call
+
+    for number, lacking in ((errno.EIO, False), (errno.ENOLCK, True)):
+        with monkeypatch.context() as patched:
+            patched.setattr(fcntl, "flock", fail(number))
+            assert (describe_weakness(tmp_path) is not None) is lacking
+            patched.setattr(fcntl, "lockf", fail(number))
+            assert refuses_record_locks(tmp_path) is lacking
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "TemporaryFile", fail(errno.ENOSPC))
+        assert describe_weakness(tmp_path) is None and not refuses_record_locks(tmp_path)
+
+
+def test_only_a_folder_that_cannot_be_synced_is_called_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert "offers no fsync of folders:" in (describe_weakness(tmp_path / "not yet") or "")

@@ -186,6 +186,19 @@ def test_landmarks_lie_on_the_canvas_where_its_camera_sees_them(actor: Actor, tm
     assert np.abs(landmarks(tmp_path, 1) - landmarks(tmp_path, 2)).max() > 1
 
 
+def test_landmarks_keep_the_trackers_numbers_where_the_frames_at_hand_have_others(
+    actor: Actor, tmp_path: Path
+) -> None:
+    _, cameras, run = actor
+    write(TARGET, prepare(TARGET, cameras, run), tmp_path / "same")
+    later = replace(cameras, source_numbers=cameras.source_numbers + 30)
+    write(TARGET, prepare(TARGET, later, replace(run, kpt_offset=30)), tmp_path / "later")
+    for number in range(1, 13):
+        assert np.array_equal(
+            landmarks(tmp_path / "later", number + 30), landmarks(tmp_path / "same", number)
+        )
+
+
 def test_a_frame_without_a_face_borrows_the_nearest_landmarks_and_is_named(
     actor: Actor, tmp_path: Path
 ) -> None:

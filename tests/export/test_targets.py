@@ -15,12 +15,14 @@ import trainer_readers as readers
 from export_cases import any_cameras, held_still
 from hypothesis import given, settings
 
+from being_remote.camera.canvas import full_frame
 from being_remote.camera.crop import crop_from_box
 from being_remote.camera.free_crop import free_crop
 from being_remote.camera.intrinsics import intrinsics_in_source
 from being_remote.errors import InconsistentData, NoSpace, NotFoundError, UsageError
 from being_remote.export import TARGETS, Cameras, Export, RunFiles, prepare, targets, write
 from being_remote.export.files import write_atomically
+from being_remote.export.json_text import nerf_intrinsics
 from being_remote.export.target import CanvasChoice, off_centre
 
 POINT = np.array([0.03, -0.05, 0.08])
@@ -143,6 +145,17 @@ def test_cameras_json_projects_a_point_to_its_pixel_and_half_a_pixel_less_for_op
     assert set(document["conventions"]) >= {"K", "K_opencv", "R_t", "size_wh"}
 
 
+def test_cameras_json_keeps_the_stored_k_beside_that_of_the_frames(cameras: Cameras, tmp_path: Path) -> None:
+    document = json.loads((written(cameras, "json", tmp_path) / "cameras.json").read_text())
+    assert document["K_crop"] == cameras.K_crop.tolist() and document["K"] == cameras.K_source.tolist()
+
+
+def test_each_angle_of_view_is_that_of_its_own_focal_length() -> None:
+    named = nerf_intrinsics(np.array([[500.0, 0, 400], [0, 250, 200], [0, 0, 1]]), (1000, 500))
+    assert named["camera_angle_x"] == pytest.approx(np.pi / 2)  # 2 atan(500 / 500)
+    assert named["camera_angle_y"] == pytest.approx(np.pi / 2)  # 2 atan(250 / 250)
+
+
 def test_the_npz_needs_no_pickle_and_holds_the_same_numbers(cameras: Cameras, tmp_path: Path) -> None:
     with np.load(written(cameras, "npz", tmp_path) / "cameras.npz", allow_pickle=False) as arrays:
         assert np.array_equal(arrays["K"], cameras.K_source)
@@ -260,6 +273,24 @@ def test_an_off_centre_camera_is_refused_with_its_error_in_px_and_degrees(
     assert "0.15 degrees" in off_centre(target, allowed)
     assert off_centre(target, prepare(target, cameras, run)) == ""
     assert prepare(TARGETS["nerfstudio"], cameras, canvas="crop").K[0, 2] == pytest.approx(255)
+
+
+@pytest.mark.parametrize(
+    ("off", "says"),
+    [
+        ((0.0, 0.4), ""),
+        ((0.6, 0.0), "0.60 px right of and 0.00 px above"),
+        ((0.0, -7.0), "0.00 px left of and 7.00 px above"),
+    ],
+)
+def test_a_camera_that_is_off_centre_on_one_axis_alone_is_off_centre(
+    cameras: Cameras, off: tuple[float, float], says: str
+) -> None:
+    K = cameras.K_source.copy()
+    K[:2, 2] = np.add((960, 540), off)
+    export = Export(replace(cameras, K_source=K), full_frame((1920, 1080)))
+    found = off_centre(TARGETS["gaussiantalker"], export)
+    assert says in found and bool(found) is bool(says)
 
 
 def test_a_window_around_the_principal_point_is_centred_enough_for_every_target(
