@@ -111,7 +111,7 @@ def python_reference() -> str:
     titles = {
         "Functions": functions,
         "Classes": [value for value in classes if value not in errors],
-        "What the functions return": [value for value in _returned(functions) if value not in classes],
+        "Results": [value for value in _returned([*functions, *_methods(classes)]) if value not in classes],
         "Errors": errors,
     }
     parts = ["## Scripts to begin with", *(_script(EXAMPLES / name) for name in SCRIPTS)]
@@ -128,10 +128,18 @@ def _script(path: Path) -> str:
     return f"### {path.name}\n\n{docstring}\n\n```python\n{code}\n```"
 
 
+def _methods(classes: Iterable[type]) -> list[Any]:
+    """Their public methods, and the functions behind their public properties."""
+    found = [value for one in classes for name, value in vars(one).items() if not name.startswith("_")]
+    return [value.fget if isinstance(value, property) else value for value in found]
+
+
 def _returned(functions: Iterable[Any]) -> list[type]:
     """Our classes that the functions return, each once."""
     found: dict[type, None] = {}
     for function in functions:
+        if not inspect.isfunction(function):
+            continue
         try:
             returned: Any = typing.get_type_hints(function).get("return")
         except NameError:  # a name of numpy's that only type checkers import

@@ -139,6 +139,19 @@ def test_a_volume_on_another_disk_than_the_containers_is_not_known_to_be_its_own
 # -- an attempt's folder and environment ------------------------------------------------------------
 
 
+def test_a_name_that_a_volume_has_is_never_replaced_also_on_a_disk_without_links(
+    job: JobPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_links(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    name = volume_of(job)
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(disk_features, "exists", lambda _: False)  # both looked before one of them wrote
+    boot_identity.mark_volume(job.jobs)
+    assert volume_of(job) == name
+
+
 def test_an_attempt_without_a_lease_sees_no_gpu_and_one_with_a_lease_its_own(job: JobPaths) -> None:
     step = SPEC["steps"][0]
     assert attempt_of(job, 1)._environment(step)["CUDA_VISIBLE_DEVICES"] == ""
@@ -158,6 +171,13 @@ def test_no_path_of_a_work_folder_leaves_it(name: str) -> None:
     assert _path_below("/w/work", "a/../b") == "/w/work/b"
     with pytest.raises(ValueError, match="leaves"):
         _path_below("/w/work", name)
+
+
+def test_only_the_last_step_is_run_to_verify_the_files_of_an_orphan(job: JobPaths) -> None:
+    os.makedirs(job.attempt(1).work)
+    attempt = attempt_of(job, 1)
+    attempt._spec = {**SPEC, "steps": [{**SPEC["steps"][0], "argv": ["false"]}, SPEC["steps"][1]]}
+    assert attempt.verify(lambda: None, lambda: None).state == "succeeded"
 
 
 def test_a_wall_time_is_counted_from_the_start_of_the_attempt(
@@ -238,6 +258,26 @@ def test_a_job_that_has_not_arrived_is_marked_only_on_the_disk_that_it_was_sent_
         assert cancel_mark.cancelled_up_to(absent) is None
     assert asked_to_cancel(job, job="demo-b", volume=volume_of(job), attempt=2) == "marked"
     assert cancel_mark.cancelled_up_to(absent) == 2
+
+
+def test_a_cancel_of_a_later_attempt_raises_the_mark_of_an_earlier_one(job: JobPaths) -> None:
+    cancel_mark.mark_cancelled(job, 1, supervised=False)
+    start_gate.ask_for(job, 2)
+    asked_to_cancel(job, attempt=2)
+    assert cancel_mark.cancelled_up_to(job) == 2
+
+
+def test_only_the_payload_of_a_supervisor_that_is_known_to_be_dead_is_ended(
+    job: JobPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended_of: list[Any] = []
+    monkeypatch.setattr(cancel, "_end_orphan", lambda *_: ended_of.append(alive))
+    for alive in (None, False):
+        holder = {"supervisor": {"pid": 1, "alive": alive}}
+        seen = {"ledger": None, "attempts": [], "asked": 1, "lock": "held", "holder": holder}
+        monkeypatch.setattr(status, "look", lambda *_, seen=seen: seen)
+        assert asked_to_cancel(job) == "asked"
+    assert ended_of == [False]
 
 
 def ended(job: JobPaths, number: int, state: JobState = JobState.FAILED) -> None:
@@ -869,3 +909,23 @@ def test_what_a_claim_wrote_is_for_its_user_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "j/a/b").stat().st_mode) == 0o600
     with pytest.raises(FileExistsError):
         claim.write_files({"a/b": b"y"}, str(tmp_path / "j"))
+
+
+def test_a_claim_is_on_the_disk_before_it_is_called_made_and_leaves_nothing_of_a_job_forgotten_meanwhile(
+    job: JobPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(job_records, "sync_folder", synced.append)
+    monkeypatch.setattr(claim.program_store, "give_to_job", lambda *_: None)
+    for name, forgotten in (("demo-b", False), ("demo-c", True)):
+        arrived = JobPaths.of(workdir_of(job), name)
+        staging = f"{job.jobs}/.staging-{name}"
+        os.mkdir(staging)
+        monkeypatch.setattr(claim, "is_forgotten", lambda _, forgotten=forgotten: forgotten)
+        synced.clear()
+        answer = claim._store({"spec.json": b"{}"}, staging, arrived, "", {"attempt": 1, "pushed": None})
+        assert (answer, os.path.exists(arrived.folder)) == (
+            "forgotten" if forgotten else "made",
+            not forgotten,
+        )
+        assert synced[-1] == job.jobs
