@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from faults import small_disk
 
 BEING_REMOTE = [sys.executable, "-m", "being_remote"]
 
@@ -118,6 +119,25 @@ def test_a_dry_run_makes_nothing_and_names_the_commands(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "being-remote recover --from-images original.mp4" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_wrong_option(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = quick_into(tmp_path / "file/demo")
+    assert done.returncode == 2 and "cannot be made: Not a directory" in done.stderr
+
+
+def test_a_disk_without_room_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        done = quick_into(disk / "demo")
+        assert done.returncode == 6 and "a demo needs about 200.0 MB" in done.stderr
+        assert list(disk.iterdir()) == []
+
+
+def quick_into(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*BEING_REMOTE, "demo", "--quick", "--out", str(folder)], capture_output=True, text=True
+    )
 
 
 def test_quick_and_keep_contradict_each_other(tmp_path: Path) -> None:
