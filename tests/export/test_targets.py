@@ -150,6 +150,13 @@ def test_cameras_json_keeps_the_stored_k_beside_that_of_the_frames(cameras: Came
     assert document["K_crop"] == cameras.K_crop.tolist() and document["K"] == cameras.K_source.tolist()
 
 
+def test_the_first_frame_and_the_first_moment_are_known_ones(cameras: Cameras, tmp_path: Path) -> None:
+    known = replace(cameras, video_frames=np.array([0, -1]), times_s=np.array([0.0, np.nan]))
+    frames = json.loads((written(known, "json", tmp_path) / "cameras.json").read_text())["frames"]
+    assert [frame["video_frame"] for frame in frames] == [0, None]
+    assert [frame["time_s"] for frame in frames] == [0.0, None]
+
+
 def test_each_angle_of_view_is_that_of_its_own_focal_length() -> None:
     named = nerf_intrinsics(np.array([[500.0, 0, 400], [0, 250, 200], [0, 0, 1]]), (1000, 500))
     assert named["camera_angle_x"] == pytest.approx(np.pi / 2)  # 2 atan(500 / 500)

@@ -10,7 +10,7 @@ import pytest
 
 from being_remote.camera.crop import Crop, crop_from_box, resize_only
 from being_remote.report.overlay import CANVAS, CROP, MESH, PRINCIPAL, OverlayFrame, draw
-from being_remote.report.pictures import png
+from being_remote.report.pictures import jpeg, png
 from being_remote.tracker.ply import Mesh
 
 SIZE_WH = (960, 540)
@@ -85,6 +85,16 @@ def test_a_head_that_is_turned_is_drawn_turned_the_same_way() -> None:
     u, v = 500.5 + 2000 * 0.04 * c, 270.5 + 2000 * 0.04 * s
     assert like(picture[int(v), int(u)], MESH, 60)
     assert not like(picture[int(541 - v), int(u)], MESH, 60)
+
+
+def test_a_picture_on_the_page_keeps_its_shape() -> None:
+    for height, width, wanted in (
+        (1440, 2560, (720, 1280)),
+        (2560, 1440, (2276, 1280)),
+        (90, 160, (90, 160)),
+    ):
+        made = cv2.imdecode(np.frombuffer(jpeg(np.zeros((height, width, 3), np.uint8)), np.uint8), 1)
+        assert made.shape[:2] == wanted
 
 
 def test_the_picture_that_was_given_is_not_drawn_upon() -> None:
