@@ -134,6 +134,17 @@ def test_a_manifest_that_was_damaged_anywhere_is_refused(history: History) -> No
             manifest.load(io.BytesIO(wrong), "0.json")
 
 
+def test_a_manifest_ends_where_it_says_so_however_many_lines_are_read_at_a_time(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = b"".join(manifest.dump(commit(history, {FRAME: "one", frame(1): "two"})))
+    for lines in (1, 2, 3, 4):
+        monkeypatch.setattr(manifest, "_LINES", lines)
+        assert len(manifest.load(io.BytesIO(text), "0.json").files) == 2
+        with pytest.raises(InconsistentData):
+            manifest.load(io.BytesIO(text + b"more"), "0.json")
+
+
 def test_contents_of_a_damaged_manifest_are_found_across_two_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +256,16 @@ def test_a_corrupt_content_never_becomes_live(history: History) -> None:
     assert not (history.root / FRAME).exists() and history.shown() is None
 
 
+def test_a_copy_that_the_disk_made_wrong_never_becomes_live(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = commit(history, {FRAME: "one"})
+    monkeypatch.setattr(live_tree, "copy_apart", lambda _, to: to.write_text("0ne"))
+    with pytest.raises(InconsistentData, match="corrupt"):
+        live_tree.refresh(history, target, {}, {})
+    assert not (history.root / FRAME).exists()
+
+
 def test_what_the_new_tree_has_not_is_not_live_after_it(history: History) -> None:
     (history.root / "bbox.pt").write_text("of the old run")
     target = commit(history, {FRAME: "one"})
@@ -304,6 +325,8 @@ def test_what_a_corrupt_manifest_or_a_killed_sync_may_need_stays(history: Histor
     history.show(2)
     unnamed, old = content(history, "in no snapshot"), content(history, "old")
     assert plan_pruning(history, 1).contents == (old,)
+    (history.manifests / "0.json").write_text(f"corrupt {named} {old}")
+    assert plan_pruning(history, 1).contents == ()
     (history.manifests / "0.json").unlink()
     assert set(plan_pruning(history, 1).contents) == {old, unnamed, named}
     history.fetching.write_text("")
