@@ -78,6 +78,12 @@ def _remove_earlier(folder: Path) -> None:
             where=str(folder),
             hint=f"stop it: kill {pid}; or name another folder: --out DIR",
         )
+    # The mark goes last: what an interrupted removal leaves is still a demo's.
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _OURS:
+            path.unlink()
     shutil.rmtree(folder)
 
 

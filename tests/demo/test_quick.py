@@ -15,6 +15,8 @@ import pexpect
 import pytest
 from faults import small_disk
 
+from being_remote.demo.demo_folder import demo_folder
+
 BEING_REMOTE = [sys.executable, "-m", "being_remote"]
 
 
@@ -132,6 +134,24 @@ def test_a_disk_without_room_is_said_before_anything_is_drawn(tmp_path: Path) ->
         done = quick_into(disk / "demo")
         assert done.returncode == 6 and "a demo needs about 200.0 MB" in done.stderr
         assert list(disk.iterdir()) == []
+
+
+def test_a_demo_interrupted_while_it_removes_an_earlier_one_can_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with demo_folder(tmp_path / "demo") as folder:
+        (folder / "backup").mkdir()
+        (folder / "original.mp4").touch()
+
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt), demo_folder(folder):
+            pass
+    with demo_folder(folder):
+        assert [path.name for path in folder.iterdir()] == [".made-by-being-remote-demo"]
 
 
 def quick_into(folder: Path) -> subprocess.CompletedProcess[str]:
