@@ -111,9 +111,7 @@ def python_reference() -> str:
     titles = {
         "Functions": functions,
         "Classes": [value for value in classes if value not in errors],
-        "What they return": [
-            value for value in _returned([*functions, *_methods(classes)]) if value not in classes
-        ],
+        "Results": [value for value in _returned([*functions, *_methods(classes)]) if value not in classes],
         "Errors": errors,
     }
     parts = ["## Scripts to begin with", *(_script(EXAMPLES / name) for name in SCRIPTS)]

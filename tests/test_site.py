@@ -115,10 +115,25 @@ def test_an_inventory_of_a_page_can_be_read(page: Path, tmp_path: Path) -> None:
         assert load_inventory(path).hosts
 
 
+@pytest.fixture(scope="module")
+def own_tests() -> set[str]:
+    """The name of every test, and of every file of them."""
+    paths = list((ROOT / "tests").rglob("*.py"))
+    functions = [re.findall(r"def (test_\w+)", path.read_text()) for path in paths]
+    return {name for names in functions for name in names} | {path.name for path in paths}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_test_file_that_a_page_names_exists(page: Path) -> None:
-    named = re.findall(r"`(tests/[\w/]+(?:\.py|/))`", page.read_text())
-    assert [path for path in named if not (ROOT / path).exists()] == []
+def test_every_test_that_a_page_names_exists(page: Path, own_tests: set[str]) -> None:
+    text = page.read_text()
+    assert [
+        path for path in re.findall(r"`(tests/[\w/]+(?:\.py|/))`", text) if not (ROOT / path).exists()
+    ] == []
+    named = re.findall(r"`(?:[\w/]+/)?(test_\w+(?:\.py)?)(\.\.\.)?`", text)
+    begins = [name for name, dots in named if dots]  # a long name, cut
+    whole = {name for name, dots in named if not dots}
+    assert whole <= own_tests
+    assert [name for name in begins if not any(own.startswith(name) for own in own_tests)] == []
 
 
 def picture(target: Target) -> str:

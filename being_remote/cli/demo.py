@@ -44,7 +44,7 @@ def demo(
     if dry_run:
         out.finish(_plan(out_dir, quick=quick), show_plan)
         return
-    view: DemoView = _QuietView() if out.as_json else _TerminalView(out)
+    view: DemoView = _QuietView(out) if out.as_json else _TerminalView(out)
     if quick:
         from being_remote.demo.quick import quick_demo
 
@@ -93,10 +93,10 @@ class _TerminalView:
 
 
 class _QuietView:
-    """Runs each command for its JSON answer, and shows nothing."""
+    """Runs each command for its JSON answer, and shows notes alone."""
 
-    def note(self, text: str) -> None:
-        pass
+    def __init__(self, out: Out) -> None:
+        self.note = out.note
 
     def show_comparison(self, comparison: GuideComparison) -> None:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 from being_remote.cli.command import command
@@ -88,8 +89,22 @@ def show_find_bbox(console: Console, report: FindReport) -> None:
             line(console, "manual alternatives:")
         for way in report.recovery:
             prose(console, f"  {way}")
+        if report.recovery and report.recovery[0].startswith("from_images:"):
+            line(console, f"next: {_recover_command(report)}")
     if report.fetched is not None and report.best is not None:
         line(console, f"fetch: {report.fetched.what} -> {report.fetched.path}")
+
+
+def _recover_command(report: FindReport) -> str:
+    """How the box is found from the stored crops, which are local or on a host."""
+    from being_remote.inventory import LOCAL
+
+    actor = f"--actor {shlex.quote(report.actor)}"
+    recover = f"being-remote recover {actor} --from-images VIDEO"
+    hosts = [row.host for row in report.results if row.evidence.crop_images]
+    if LOCAL in hosts:
+        return recover
+    return f"being-remote sync {actor} --host {shlex.quote(hosts[0])} --only crops, then {recover}"
 
 
 def _show_candidates(console: Console, row: HostRow, width: int) -> None:

@@ -40,7 +40,7 @@ KEPT: dict[str, tuple[str, str]] = {
     "forget": ("a job is forgotten as a whole or not at all", _GOES_ON),
     "push": ("what was uploaded is kept", _GOES_ON),
     "safe-to-stop": _UNCHANGED,
-    "demo": ("its pod is stopped and its folder removed", "run the same command again: it starts over"),
+    "demo": ("nothing of the demo is left", "run the same command again: it starts over"),
 }
 
 _command: ContextVar[str | None] = ContextVar("command", default=None)

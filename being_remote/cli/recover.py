@@ -44,7 +44,7 @@ ExportOpt = Annotated[
     option(
         "NAME",
         "json, npz, nerfstudio, colmap, insta, gaussian-avatars, gaussiantalker or flashavatar;"
-        " repeatable; default: all that need no meshes, torch or pictures",
+        " repeatable; default: all but gaussiantalker and flashavatar",
         complete=complete_export,
     ),
 ]

@@ -103,6 +103,7 @@ class Target:
         K_per_frame: it can hold a K for each frame.
         size_wh: the only size its trainer reads; None: any.
         needs: of "checkpoints", "meshes", "kpt", "torch", "images": what it cannot be made without.
+        by_name_only: it is written only where it is named, although it needs nothing more.
         image_names: the picture of each frame, below `folder`; None: it has no pictures.
         counted: the files of a folder that may hold nothing else because its trainer counts them, below
             `folder`; None: it counts none.
@@ -123,6 +124,7 @@ class Target:
     K_per_frame: bool = False
     size_wh: tuple[int, int] | None = None
     needs: tuple[str, ...] = ()
+    by_name_only: bool = False
     image_names: Callable[[Cameras], list[str]] | None = None
     counted: Callable[[Cameras], list[str]] | None = None
     by_source_number: bool = False
@@ -131,8 +133,8 @@ class Target:
 
     @property
     def default(self) -> bool:
-        """Whether it is written without being named: it needs no meshes, torch or pictures."""
-        return not {"meshes", "torch", "images"} & set(self.needs)
+        """Whether it is written where no target is named."""
+        return not self.by_name_only and not {"meshes", "torch", "images"} & set(self.needs)
 
 
 def name_as_in_source(cameras: Cameras) -> list[str]:

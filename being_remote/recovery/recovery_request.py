@@ -99,7 +99,7 @@ class OutputChoice:
     """What to write and report.
 
     Attributes:
-        exports: names of `export.TARGETS`; default: all that need neither meshes nor torch.
+        exports: names of `export.TARGETS`; default: those whose `default` is true.
         canvas: "crop", or width, height of a window around the principal point; None: each trainer's own.
         allow_off_centre: write a camera although its trainer ignores the principal point.
         with_images: make each trainer's pictures.

@@ -64,7 +64,12 @@ _DERIVED = (IMAGES, KPT, KPT_DENSE)
 
 
 def frame_name(frame_id: int) -> str:
-    """The file of a tracked frame."""
+    """The file of a tracked frame.
+
+    Example:
+        >>> frame_name(0), frame_name(123456)
+        ('00000.frame', '123456.frame')
+    """
     return f"{frame_id:05d}{FRAME_SUFFIX}"
 
 

@@ -59,7 +59,7 @@ class Skeleton:
             texts.append(pickled[start:at])
         number_at = at + len(self.tail)
         end = number_at + self.number.size
-        if not pickled.startswith(self.tail, at) or len(pickled) != end + 2 or pickled[end:] != b"u.":
+        if not pickled.startswith(self.tail, at) or pickled[end:] != b"u.":
             return None
         try:
             contents = [str(text, "utf-8").encode("latin1") for text in texts[:-1]]

@@ -417,7 +417,7 @@ def _counts(value: Any, what: str) -> tuple[int, ...]:
 
 def _build_dtype(dtype: _Dtype, state: Any) -> None:
     order = _DTYPES[dtype.code][0][0]
-    if dtype.built or state != (3, order, None, None, None, -1, -1, 0):
+    if state != (3, order, None, None, None, -1, -1, 0):
         raise _Malformed("has a dtype that is not plain little-endian numbers")
     dtype.built = True
 

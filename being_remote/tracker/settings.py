@@ -151,7 +151,7 @@ def convert(rule: Key, value: Any) -> Value | None:
     if rule.shape == "levels":
         return _levels(value)
     if type(default) is bool:
-        if type(value) is not bool and (isinstance(value, str) or value not in (0, 1)):
+        if type(value) is not bool and value not in (0, 1):
             raise ValueError
         return bool(value)
     if type(default) is int:

@@ -18,10 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 from faults import FaultProxy
+from rich.console import Console
 
 from being_remote.bbox_search.box_candidates import Candidate, CropBox
 from being_remote.bbox_search.box_choice import ways_of_recovery
 from being_remote.bbox_search.host_search import EvidenceCounts, HostRow
+from being_remote.cli.find_bbox import show_find_bbox
 from being_remote.demo.actor import ActorTruth, make_actor
 from being_remote.demo.pod import Pod, start_pod
 from being_remote.errors import InconsistentData, UsageError
@@ -757,6 +759,13 @@ def test_fetch_never_writes_over_a_different_box(here: Checkout) -> None:
 # --- when it is gone ---------------------------------------------------------------------------------
 
 
+def next_step(report: FindReport) -> str:
+    """The last line that a person sees."""
+    shown = io.StringIO()
+    show_find_bbox(Console(file=shown, width=160), report)
+    return shown.getvalue().splitlines()[-1]
+
+
 def test_not_found_names_the_ways_that_the_evidence_leaves_open(here: Checkout) -> None:
     here.actor()
     here.box.unlink()
@@ -768,11 +777,17 @@ def test_not_found_names_the_ways_that_the_evidence_leaves_open(here: Checkout) 
     crops = here.tracker / "output" / "demo" / "input"
     crops.mkdir(exist_ok=True)
     (crops / "00000.png").touch()
-    assert [way.split(":")[0] for way in here.find().recovery] == [
-        "from_images",
-        "from_landmarks",
-        "track_again",
-    ]
+    report = here.find()
+    ways = ["from_images", "from_landmarks", "track_again"]
+    assert [way.split(":")[0] for way in report.recovery] == ways
+    pod = next(row.host for row in report.results if row.host != "local")
+    assert next_step(report) == (
+        f"next: being-remote sync --actor demo --host {pod} --only crops,"
+        " then being-remote recover --actor demo --from-images VIDEO"
+    )
+    (here.backup / "run/input").mkdir(parents=True)
+    shutil.copy(crops / "00000.png", here.backup / "run/input")
+    assert next_step(here.find()) == "next: being-remote recover --actor demo --from-images VIDEO"
 
 
 def test_the_original_video_on_this_laptop_counts_as_evidence(

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from faults import small_disk
+
+from being_remote.demo.demo_folder import demo_folder
 
 BEING_REMOTE = [sys.executable, "-m", "being_remote"]
 
@@ -118,6 +121,43 @@ def test_a_dry_run_makes_nothing_and_names_the_commands(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "being-remote recover --from-images original.mp4" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_a_wrong_option(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = quick_into(tmp_path / "file/demo")
+    assert done.returncode == 2 and "cannot be made: Not a directory" in done.stderr
+
+
+def test_a_disk_without_room_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        done = quick_into(disk / "demo")
+        assert done.returncode == 6 and "a demo needs about 200.0 MB" in done.stderr
+        assert list(disk.iterdir()) == []
+
+
+def test_a_demo_interrupted_while_it_removes_an_earlier_one_can_be_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with demo_folder(tmp_path / "demo") as folder:
+        (folder / "backup").mkdir()
+        (folder / "original.mp4").touch()
+
+    def interrupted(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt), demo_folder(folder):
+            pass
+    with demo_folder(folder):
+        assert [path.name for path in folder.iterdir()] == [".made-by-being-remote-demo"]
+
+
+def quick_into(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*BEING_REMOTE, "demo", "--quick", "--out", str(folder)], capture_output=True, text=True
+    )
 
 
 def test_quick_and_keep_contradict_each_other(tmp_path: Path) -> None:

@@ -251,10 +251,13 @@ def test_what_an_edited_mp4_leaves_out_at_its_beginning_is_no_frame_of_it(tmp_pa
 
 @pytest.mark.parametrize("kind", ["plain", "deep", "odd", "odd width", "odd height", "turned", "turned back"])
 def test_a_window_holds_the_very_pixels_of_the_whole_frame(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "a.mp4"
     size_wh = {"odd": (319, 239), "odd width": (319, 240), "odd height": (320, 239)}.get(kind, (320, 240))
-    pixels = "yuv444p" if "odd" in kind else {"deep": "yuv420p10le"}.get(kind, "yuv420p")
-    video_factory.write_video(path, 3, size_wh=size_wh, pixels=pixels)
+    pixels = "yuv420p10le" if kind == "deep" else "yuv420p"
+    if "odd" in kind:  # H.264 has no such sizes with colours for every second pixel
+        path, codec = tmp_path / "a.mkv", {"codec": "ffv1", "b_frames": 0}
+    else:
+        path, codec = tmp_path / "a.mp4", {}
+    video_factory.write_video(path, 3, size_wh=size_wh, pixels=pixels, **codec)
     if "turned" in kind:
         turn(path, back="back" in kind)
     quarters = {"turned": 1, "turned back": -1}.get(kind, 0)

@@ -36,9 +36,16 @@ def test_the_cameras_are_recovered_without_torch(run: Path, tmp_path: Path) -> N
     assert (tmp_path / "out/cameras.json").exists() and (tmp_path / "out/nerfstudio/transforms.json").exists()
 
 
+def test_an_export_of_arrays_is_written_without_torch(run: Path, tmp_path: Path) -> None:
+    done = recover(run, tmp_path, "--export", "flashavatar", "--allow-off-centre")
+    assert done.returncode == 0, done.stderr
+    checkpoint = tmp_path / "out/flashavatar/metrical-tracker/output/demo/checkpoint"
+    assert len(list(checkpoint.glob("*.frame"))) == 4
+
+
 def test_an_export_of_tensors_says_what_to_install_and_writes_nothing(run: Path, tmp_path: Path) -> None:
-    done = recover(run, tmp_path, "--export", "flashavatar", "--export", "json")
+    done = recover(run, tmp_path, "--export", "gaussiantalker", "--export", "json")
     assert done.returncode == 2
-    assert "--export flashavatar: it holds tensors, and torch is not installed" in done.stderr
+    assert "--export gaussiantalker: it holds tensors, and torch is not installed" in done.stderr
     assert "next: pip install torch" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -71,6 +71,12 @@ def test_a_file_that_grew_beyond_its_header_is_torn(name: str) -> None:
         check_bytes(name, whole + b"\x00")
 
 
+@pytest.mark.parametrize("name", ["00000.png", "00000.jpg"])
+def test_a_picture_whose_end_is_followed_by_more_is_torn(name: str) -> None:
+    with pytest.raises(TornFile, match="without its end"):
+        check_bytes(name, WHOLE[name] + WHOLE[name][:100])
+
+
 def test_a_box_that_is_a_tensor_is_whole() -> None:
     import torch
 

@@ -81,6 +81,8 @@ def test_a_foreign_block_that_contradicts_the_camera_is_refused_as_a_genuine_one
         ("R", 1.01 * np.eye(3)[None], "not a rotation"),
         ("R", np.diag([1.0, 1, -1])[None], "not a rotation"),
         ("K", np.eye(4)[None], "opencv.K must be an array of 1 x 3 x 3"),
+        ("K", np.diag([2339.0, 2339, 1])[None, :, :, None], "opencv.K must be an array of 1 x 3 x 3"),
+        ("R", np.eye(3)[..., None], "opencv.R must be an array of 1 x 3 x 3"),
         ("K", np.zeros((2, 3, 3)), "opencv.K must be an array of 1 x 3 x 3"),
         ("K", np.float16([[[2339, 0, 256], [0, 2339, 256], [0, 0, 1]]]), "float16, too coarse"),
         ("t", [0.0, None, 1.0], "opencv.t must be an array of 1 x 3; it is a list"),

@@ -18,7 +18,7 @@ import frame_factory as factory
 import numpy as np
 import pytest
 
-from being_remote.errors import DataError, UnsafeFile
+from being_remote.errors import DataError, InconsistentData, UnsafeFile
 from being_remote.tracker import frame_entries
 from being_remote.tracker.box_file import parse_box
 from being_remote.tracker.frame_file import parse_frame
@@ -171,6 +171,7 @@ HOSTILE = {
         + b"\x86R\x87R.",
         "left over",
     ),
+    "a memo slot that is filled twice": (b"\x80\x02]q\x00q\x00.", "memo slot 0 where 1 is the next"),
     "a call with a number for its arguments": (b"\x80\x02c_codecs\nencode\nK\x05R.", "calls something"),
     "a call with a list for its arguments": (
         b"\x80\x02c_codecs\nencode\n](" + text(b"x") + text(b"latin1") + b"eR.",
@@ -232,6 +233,27 @@ def test_a_tensor_that_shows_one_number_a_billion_times_is_refused() -> None:
     assert wide != pickled
     with pytest.raises(UnsafeFile, match="beyond its storage"):
         parse_box(factory.with_pickle(data, wide), "bbox.pt")
+
+
+@pytest.mark.parametrize(
+    ("instead", "refused"),
+    [
+        (b"K\x00K\x03\x85q\x06K\x01\x85", False),
+        (b"K\x01K\x03\x85q\x06K\x01\x85", False),
+        (b"K\x01K\x04\x85q\x06K\x01\x85", True),  # one number beyond the last
+        (b"K\x00K\x03\x85q\x06K\x02\x85", True),
+    ],
+)
+def test_a_tensor_ends_with_its_storage(instead: bytes, refused: bool) -> None:
+    import torch
+
+    data = factory.saved(torch.tensor([1, 2, 3, 4]))
+    pickled = factory.pickle_in(data)
+    changed = pickled.replace(b"K\x00K\x04\x85q\x06K\x01\x85", instead)
+    assert changed != pickled
+    kind, says = (UnsafeFile, "beyond its storage") if refused else (InconsistentData, "holds an array of 3")
+    with pytest.raises(kind, match=says):
+        parse_box(factory.with_pickle(data, changed), "bbox.pt")
 
 
 def test_a_tensor_that_claims_more_storage_than_is_there_is_refused() -> None:
@@ -412,6 +434,12 @@ def test_a_changed_byte_in_any_member_fails_its_checksum() -> None:
     at = GENUINE_BOX.index(b"latin1")
     with pytest.raises(DataError, match="checksum"):
         parse_box(GENUINE_BOX[:at] + b"LATIN1" + GENUINE_BOX[at + 6 :], "bbox.pt")
+    import torch
+
+    tensor = factory.saved(torch.tensor([510, 1410, 90, 990]))
+    at = tensor.index(struct.pack("<q", 1410))  # in a member beside the pickle
+    with pytest.raises(DataError, match=r"checksum of its member '.*data/0'"):
+        parse_box(tensor[:at] + struct.pack("<q", 1411) + tensor[at + 8 :], "bbox.pt")
 
 
 def test_a_hostile_file_of_full_size_stays_within_a_few_times_its_bytes() -> None:

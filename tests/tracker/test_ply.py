@@ -38,8 +38,9 @@ def test_an_ascii_mesh_with_more_columns_in_another_order_is_read_by_name(tmp_pa
     assert mesh.faces is None
 
 
-def test_faces_that_are_no_triangles_of_known_vertices_are_left_out(tmp_path: Path) -> None:
-    mesh = read_ply(write(tmp_path, mesh_bytes(VERTICES, np.array([[0, 1, 9]], np.int32))))
+@pytest.mark.parametrize("corner", [-1, 4, 9])
+def test_faces_that_are_no_triangles_of_known_vertices_are_left_out(tmp_path: Path, corner: int) -> None:
+    mesh = read_ply(write(tmp_path, mesh_bytes(VERTICES, np.array([[0, 1, corner]], np.int32))))
     assert len(mesh.vertices) == 4 and mesh.faces is None
 
 

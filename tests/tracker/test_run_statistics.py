@@ -88,6 +88,22 @@ def test_cameras_read_with_the_parameters_are_those_read_alone(tmp_path: Path) -
     np.testing.assert_allclose(found.expression[:, 0], [0, 0.2, 1.0], rtol=1e-6)
 
 
+def test_every_curve_shows_the_number_that_it_is_named_after(tmp_path: Path) -> None:
+    write(tmp_path, 0, jaw=[about("x", 12)], eyes=[[*about("x", 3), *about("y", 7)]], eyelids=[[0.25, 0.5]])
+    shown = {curve.name: float(curve.values[0]) for curve in frame_curves(*read_parameters(tmp_path))}
+    expected = {
+        "jaw, open": 12,
+        "jaw, sideways": 0,
+        "right eye, down": 3,
+        "right eye, to its left": 0,
+        "left eye, down": 0,
+        "left eye, to its left": 7,
+        "left eyelid, closed": 0.25,
+        "right eyelid, closed": 0.5,
+    }
+    assert {name: shown[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+
+
 def test_a_frozen_jaw_is_seen_at_once(tmp_path: Path) -> None:
     for number in range(4):
         write(tmp_path, number, **{**lively(number), "jaw": [REST]})
