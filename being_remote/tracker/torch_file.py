@@ -20,6 +20,8 @@ from being_remote.tracker.torch_zip import TORN, members
 _MAGIC = (b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", b"M\xe9\x03.")
 _FRAMED = 4  # the first protocol that says the length of what follows
 _COUNT = struct.Struct("<q")
+# Of a member of a zip: its header without the name, the head of an extra field, and where contents begin.
+_HEADER_BYTES, _EXTRA, _ALIGNMENT = 30, struct.Struct("<2sH"), 64
 
 # numpy 2 calls the builder of its arrays by a name that numpy 1 lacks; the older name works in both.
 _NUMPY_2, _NUMPY_1 = b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
@@ -92,7 +94,8 @@ def bytes_for_numpy_1(value: Any) -> bytes:
     Equal values give equal bytes. No torch is needed.
 
     Source:
-        torch/serialization.py, _save: a pickle of protocol 2, the byte order and the version, in one folder.
+        torch/serialization.py, _save: a pickle of protocol 2, the byte order and the version, in one folder;
+        caffe2/serialize/inline_container.cc, getPadding: an extra field "FB" of Zs.
     """
     parts = {
         "data.pkl": pickle.dumps(value, protocol=2).replace(_NUMPY_2, _NUMPY_1),
@@ -102,8 +105,14 @@ def bytes_for_numpy_1(value: Any) -> bytes:
     written = io.BytesIO()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
         for name, content in parts.items():
-            # A ZipInfo of its own carries a fixed date.
-            archive.writestr(zipfile.ZipInfo(f"archive/{name}"), content)
+            member = zipfile.ZipInfo(f"archive/{name}")  # one of its own carries a fixed date
+            # Each content begins at a multiple of 64, so that files whose pickles differ a little in length
+            # mostly have one size.
+            begin = written.tell() + _HEADER_BYTES + len(member.filename) + _EXTRA.size
+            padding = -begin % _ALIGNMENT
+            member.extra = _EXTRA.pack(b"FB", padding) + b"Z" * padding
+            archive.writestr(member, content)
+            member.extra = b""  # the list at the end has none
     return written.getvalue()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
+import paramiko
 import pytest
 
 from being_remote.errors import (
@@ -28,13 +29,23 @@ from being_remote.errors import (
 )
 from being_remote.inventory import LocalHost, SshHost
 from being_remote.session import PARTIAL_DIR, Pull, Push, Result
-from being_remote.transport import host_keys, openssh, rsync, rsync_process, ssh_session, stream_upload
+from being_remote.transport import (
+    connection,
+    host_keys,
+    openssh,
+    requests,
+    rsync,
+    rsync_process,
+    ssh_session,
+    stream_upload,
+)
 from being_remote.transport.address_command import find_address
 from being_remote.transport.host_keys import HostKey, KnownHosts, parse_key, require_trusted, trusted_keys
 from being_remote.transport.local_session import LocalSession
 from being_remote.transport.login_keys import KeyLogin
 from being_remote.transport.output_framing import (
     CommandInput,
+    EndlessGreeting,
     MarkReader,
     TooMuchOutput,
     _Conversation,
@@ -156,6 +167,94 @@ def test_ssh_is_told_the_known_name_of_each_hop_and_no_tokens_of_its_own() -> No
         assert rule in words
 
 
+def test_a_login_knows_the_trusted_key_alone_and_lends_the_host_no_agent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key_pair, stranger = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
+    client, made_with = paramiko.SSHClient(), {}
+    live = paramiko.Transport.__new__(paramiko.Transport)  # without a socket
+    monkeypatch.setattr(live, "set_keepalive", lambda _: None, raising=False)
+    monkeypatch.setattr(client, "get_transport", lambda: live)
+
+    def fabric_connection(_: str, **more: Any) -> Any:
+        made_with.update(more)
+        return SimpleNamespace(client=client, open=lambda: None)
+
+    monkeypatch.setattr(connection, "dial", lambda *_, **__: SimpleNamespace(socket=None))
+    monkeypatch.setattr(connection.fabric, "Connection", fabric_connection)
+    ssh: Any = None
+    connection.Connection(POD, (hop(),), ((HostKey.of(key_pair),),), ssh)._connect()
+    known = client.get_host_keys().lookup("[203.0.113.10]:2222")
+    assert known is not None and list(known) == [key_pair.get_name()]
+    assert made_with["forward_agent"] is False
+    limits = {made_with["connect_kwargs"][f"{step}_timeout"] for step in ("banner", "auth", "channel")}
+    assert limits == {POD.connect_timeout_s}
+    with pytest.raises(HostKeyUnknown):
+        client._policy.missing_host_key(client, "pod", stranger)  # type: ignore[attr-defined]  # no getter
+
+
+@pytest.mark.parametrize(
+    ("error", "tries"),
+    [
+        (Unreachable("no", host="pod"), 2),
+        (LoginRefused("no", host="pod"), 1),
+        (HostKeyUnknown(host="pod", address="a", fingerprint="SHA256:x"), 1),
+    ],
+)
+def test_only_a_host_that_is_not_reached_is_dialled_again(
+    error: Exception, tries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def once(_: Any) -> Any:
+        tried.append(1)
+        if len(tried) == 1:
+            raise error
+
+    monkeypatch.setattr(connection.Connection, "_connect", once)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    ssh: Any = None
+    with contextlib.suppress(type(error)):
+        connection.Connection(POD, (hop(),), ((),), ssh).transport()
+    assert len(tried) == tries
+
+
+def test_no_login_goes_over_a_machine_whose_key_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "read_host_key", lambda *_: key(2))
+    ssh: Any = None
+    way = connection.Connection(POD, (hop(), hop()), ((key(1),), (key(1),)), ssh)
+    with pytest.raises(HostKeyChanged):
+        way.require_trusted_hops(1)
+
+
+def test_a_request_that_did_not_leave_may_be_sent_again_and_one_that_left_may_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise EOFError
+
+    channel = SimpleNamespace(exec_command=broken)
+    for open_session, sent in ((broken, False), (lambda **_: channel, True)):
+        transport = SimpleNamespace(open_session=open_session, close=lambda: None)
+        way: Any = SimpleNamespace(transport=lambda transport=transport: transport)
+        ask = requests.FabricRequests(way, "pod", 5.0, lambda: None)
+        with pytest.raises(ConnectionLost) as raised:
+            ask.start(frame_command(["true"], has_input=False), "true")
+        assert isinstance(raised.value, NotSent) is not sent
+
+
+@pytest.mark.parametrize(("code", "ended"), [(0, True), (255, True), (-1, False)])
+def test_a_command_without_an_exit_code_did_not_end_by_itself(code: int, ended: bool) -> None:
+    status = SimpleNamespace(wait=lambda _: True)
+    channel = SimpleNamespace(
+        exec_command=lambda _: None, status_event=status, recv_exit_status=lambda: code, shutdown_write=None
+    )
+    transport = SimpleNamespace(open_session=lambda **_: channel, close=lambda: None)
+    way: Any = SimpleNamespace(transport=lambda: transport)
+    ask = requests.FabricRequests(way, "pod", 5.0, lambda: None)
+    assert ask.start(frame_command(["true"], has_input=False), "true").has_ended() is ended
+
+
 @pytest.mark.parametrize(
     ("script", "why"),
     [("echo 203.0.113.9 2222; exit 3", "ended with 3"), ("echo 203.0.113.9 70000", "must print")],
@@ -203,6 +302,11 @@ def test_a_mark_that_comes_in_any_two_pieces_is_found() -> None:
         reader = MarkReader(b"MARK")
         assert reader.feed(whole[:cut]) + reader.feed(whole[cut:]) == b"out"
         assert (reader.greeting, reader.exit_code) == (b"hello ", 255)
+
+
+def test_a_login_that_prints_without_end_is_given_up() -> None:
+    with pytest.raises(EndlessGreeting):
+        conversation(CommandInput(), *[("out", b"x" * (1 << 20))] * 2)
 
 
 def test_no_two_commands_have_one_mark() -> None:
