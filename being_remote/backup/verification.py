@@ -151,7 +151,7 @@ def _content_sizes(history: History) -> tuple[dict[str, int], tuple[Path, ...]]:
 def _describe_faults(
     history: History, wrong: Mapping[str, Fault], sizes: Mapping[str, int]
 ) -> list[CorruptObject]:
-    """Where each corrupt content belongs; the manifests are read again only where there is one."""
+    """Where each corrupt content belongs, by its newest path; the manifests are read again only for one."""
     paths: dict[str, dict[str, None]] = {sha256: {} for sha256 in wrong}
     snapshots: dict[str, dict[int, None]] = {sha256: {} for sha256 in wrong}
     for manifest in history.readable(oldest_first=True) if wrong else ():
@@ -159,7 +159,8 @@ def _describe_faults(
             if entry.sha256 in wrong:
                 paths[entry.sha256][path] = None
                 snapshots[entry.sha256][manifest.number] = None
-    return [CorruptObject(s, sizes[s], tuple(paths[s]), tuple(snapshots[s]), wrong[s]) for s in wrong]
+    found = (CorruptObject(s, sizes[s], tuple(paths[s]), tuple(snapshots[s]), wrong[s]) for s in wrong)
+    return sorted(found, key=lambda content: (content.paths[-1:], content.sha256))
 
 
 def _repair(history: History, content: CorruptObject, found: Mapping[str, Stat]) -> CorruptObject:
