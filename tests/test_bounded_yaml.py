@@ -74,6 +74,7 @@ def test_what_is_out_of_bounds_is_refused_at_once(text: str, words: str) -> None
     assert time.process_time() - started < 2
 
 
+@pytest.mark.slow
 def test_nothing_else_in_the_package_loads_yaml() -> None:
     root = Path(being_remote.__file__).parent
     wrong = [

@@ -157,6 +157,7 @@ def test_a_lock_file_keeps_out_a_process_that_gets_an_flock_and_the_other_way_ro
         assert second.take() == "held"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=pytest.mark.soak)])
 def test_of_many_that_find_a_stale_file_one_at_a_time_holds_the_lock(tmp_path: Path, rounds: int) -> None:
     contender = Contender(tmp_path, "ENOLCK")

@@ -64,6 +64,7 @@ def test_without_the_package_its_exporter_is_unknown() -> None:
         targets(["centres"])
 
 
+@pytest.mark.slow
 def test_an_installed_package_adds_a_recipe(
     example_plugin: None, make_inventory: Callable[..., Inventory], tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ def test_a_wrong_type_is_refused_with_a_sentence_that_names_the_argument(what: s
     assert "\n  next: " in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_method_refuses_a_wrong_type_too(notebook: Path) -> None:
     job: Any = br.submit(command="true", host="a100", gpus=0)
     with pytest.raises(UsageError, match=r"Job.wait\(\): timeout_s should be a number, not 'soon' \(str\)"):
@@ -112,6 +113,7 @@ def test_a_type_checker_sees_the_names_that_python_imports() -> None:
     assert seen == br._MODULES
 
 
+@pytest.mark.slow
 def test_a_public_name_is_not_hidden_by_a_room_of_that_name() -> None:
     code = (
         "import being_remote, being_remote.workflows.sync, being_remote.workflows.find_bbox\n"

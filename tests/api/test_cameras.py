@@ -83,6 +83,7 @@ def test_a_recovery_writes_nothing_before_it_is_exported_and_a_dry_run_nothing_a
     assert Path("recovered/roman/report.html").is_file()
 
 
+@pytest.mark.slow
 def test_an_export_with_images_numbers_every_pose_by_its_pixels(notebook: Path) -> None:
     report = br.recover("roman").export("nerfstudio", with_images=True)
     assert [export.images for export in report.exports] == [6]

@@ -24,6 +24,7 @@ def run(name: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_example_of_a_backup_projects_a_point_and_writes_two_exports(notebook: Path) -> None:
     printed = run("backup_to_camera.py")
     assert "<Recovery of 'roman': 6 frames, grade " in printed

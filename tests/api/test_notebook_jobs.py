@@ -19,6 +19,7 @@ def waiting(go: Path) -> br.Job:
     return br.submit(command=["python3", "-c", WAITS.format(go=go)], host="a100", gpus=0)
 
 
+@pytest.mark.slow
 def test_a_cell_that_is_run_twice_has_one_job(notebook: Path) -> None:
     first, again = waiting(notebook / "go"), waiting(notebook / "go")
     assert first == again == br.find_job(first.id) == br.find_job("last")
@@ -36,6 +37,7 @@ def test_a_wait_ends_with_the_job_or_with_its_time_and_says_which(notebook: Path
     assert job.wait(every_s=0.1).state is JobState.SUCCEEDED
 
 
+@pytest.mark.slow
 def test_a_job_whose_host_is_gone_is_unknown_with_its_last_known_state(notebook: Path) -> None:
     job = waiting(notebook / "go")
     assert job.status().state is JobState.RUNNING
@@ -48,6 +50,7 @@ def test_a_job_whose_host_is_gone_is_unknown_with_its_last_known_state(notebook:
     job.cancel()
 
 
+@pytest.mark.slow
 def test_an_input_that_may_be_run_here_may_be_run_there_and_another_may_not(notebook: Path) -> None:
     for name, mode in (("train.sh", 0o755), ("notes.sh", 0o644)):
         (notebook / name).write_text("#!/bin/sh\necho trained")
@@ -58,6 +61,7 @@ def test_an_input_that_may_be_run_here_may_be_run_there_and_another_may_not(note
     assert jobs[0].logs() == "trained"
 
 
+@pytest.mark.slow
 def test_the_log_of_a_job_is_text_and_its_end_a_few_lines(notebook: Path) -> None:
     job = br.submit(command="printf 'one\\ntwo\\nthree\\n'", host="a100", gpus=0)
     job.wait(every_s=0.1)
@@ -65,6 +69,7 @@ def test_the_log_of_a_job_is_text_and_its_end_a_few_lines(notebook: Path) -> Non
     assert job.logs(tail=2) == "two\nthree"
 
 
+@pytest.mark.slow
 def test_a_sweep_and_a_list_of_actors_give_a_list_of_jobs(notebook: Path) -> None:
     two = br.submit("roman", host="a100", sweep={"bbox_scale": [2.0, 2.5]})
     assert isinstance(two, list) and len({job.id for job in two}) == 2

@@ -86,6 +86,7 @@ def test_killed_in_the_second_fetch_all_of_the_first_one_is_local_though_the_hos
     assert rest.items() <= host.live().items()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scene", SCENES, ids=lambda s: s.__name__)
 def test_a_sync_killed_at_some_changes_loses_nothing_and_the_next_one_completes_it(
     tmp_path: Path, scene: Callable[[FolderHost], None]

@@ -230,6 +230,7 @@ def followed(work: AttemptFolder, folder: Path) -> None:
     rounds.round(last=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fetch", [pulled, followed])
 @pytest.mark.parametrize("kind", PATTERNS)
 @given(data=st.data())

@@ -206,6 +206,7 @@ def answer_for_another(request: Any, answer: Any) -> None:
             answer.insert(0, {"folder": number, "files": [["other", 1, 0, 0, 0, None]]})
 
 
+@pytest.mark.slow
 def test_an_answer_with_hashes_of_files_not_named_is_refused(homes: Homes, hostile: HostilePod) -> None:
     homes.sync()
     before = everything(homes.root)
@@ -216,6 +217,7 @@ def test_an_answer_with_hashes_of_files_not_named_is_refused(homes: Homes, hosti
     assert everything(homes.root) == before
 
 
+@pytest.mark.slow
 def test_whether_a_pod_that_names_what_was_not_asked_for_may_be_stopped_is_unknown(
     homes: Homes, hostile: HostilePod
 ) -> None:
@@ -260,6 +262,7 @@ def test_a_result_in_a_folder_that_is_called_as_our_record_keeps_no_other_away(
     assert (report.folder / "ok").read_text() == "x\n"
 
 
+@pytest.mark.slow
 def test_a_watch_ends_with_6_where_the_pod_names_what_was_not_asked_for(
     homes: Homes, hostile: HostilePod, tmp_path: Path
 ) -> None:

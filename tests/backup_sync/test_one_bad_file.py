@@ -150,6 +150,7 @@ def names(folder: Path) -> set[str]:
     return files - {"pulled.json"}
 
 
+@pytest.mark.slow
 def test_of_a_jobs_results_a_terabyte_an_impossible_time_and_a_flood_are_left_out_by_name(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +165,7 @@ def test_of_a_jobs_results_a_terabyte_an_impossible_time_and_a_flood_are_left_ou
     assert {"a", "z/001"} <= names(report.folder) and len(names(report.folder)) == 28
 
 
+@pytest.mark.slow
 def test_a_flood_in_one_part_of_a_jobs_results_hides_no_frame(
     works: Any, actor: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,6 +181,7 @@ def test_a_flood_in_one_part_of_a_jobs_results_hides_no_frame(
     assert len(offers) == 30 + FRAMES and "more than 30" in aside[0].reason
 
 
+@pytest.mark.slow
 def test_a_file_without_room_holds_up_no_other_of_a_job_that_is_followed(works: Any, actor: Path) -> None:
     script = "mkdir -p output/demo/input; truncate -s 1T output/demo/input/0.png"
     job = works.command(script, follow_it=True).job

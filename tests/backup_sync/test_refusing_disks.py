@@ -77,6 +77,7 @@ def test_a_backup_on_a_disk_that_refuses_locks_syncs_rights_and_times_is_whole_a
     check_whole(homes, more)
 
 
+@pytest.mark.slow
 def test_a_used_up_quota_is_not_called_a_full_disk(homes: Homes) -> None:
     code, said, _ = sync_on(homes, write="EDQUOT")
     assert (code, said["error"]["class"]) == (6, "NoSpace")

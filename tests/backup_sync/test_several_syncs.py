@@ -78,6 +78,7 @@ def test_several_syncs_are_one_document_and_one_named_twice_is_one(
     assert json.loads(capsys.readouterr().out)["host"] == "a"
 
 
+@pytest.mark.slow
 def test_people_read_what_came_and_what_failed(two: Inventory, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(two, "--actor", "demo", "--host", "a", "--host", "gone") == 4
     said = capsys.readouterr().out

@@ -78,6 +78,7 @@ def test_a_finished_run_is_downloaded_from_a_pod_and_a_second_sync_transfers_not
     assert History(there.root).snapshot_numbers() == [0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["here", "there"])
 def test_names_of_any_bytes_arrive_intact(where: str, request: pytest.FixtureRequest) -> None:
     at: SyncedActor = request.getfixturevalue(where)
@@ -96,6 +97,7 @@ def test_names_of_any_bytes_arrive_intact(where: str, request: pytest.FixtureReq
     json.dumps([report.warnings, report.vanished.examples], ensure_ascii=True)
 
 
+@pytest.mark.slow
 def test_a_torn_frame_is_quarantined_and_named_and_everything_else_is_local(there: SyncedActor) -> None:
     whole = (there.checkpoint / "00005.frame").read_bytes()
     (there.checkpoint / "00005.frame").write_bytes(whole[:-100])
@@ -129,6 +131,7 @@ def test_a_hostile_frame_never_becomes_live(here: SyncedActor) -> None:
     assert "checkpoint/00002.frame" not in here.live()
 
 
+@pytest.mark.slow
 def test_a_rewrite_that_keeps_size_and_time_is_seen_by_a_plain_sync(there: SyncedActor) -> None:
     log = there.tracker / "output/demo/train.log"
     there.sync()
@@ -207,6 +210,7 @@ def test_with_only_some_kinds_another_run_is_refused(here: SyncedActor, second_r
     assert here.live() == before
 
 
+@pytest.mark.slow
 def test_only_downloads_the_kinds_asked_for(here: SyncedActor) -> None:
     report = here.sync(only=["bbox", "logs"])
     assert {p.split("/")[0] for p in here.live()} == {"bbox.pt", "run"}
@@ -216,6 +220,7 @@ def test_only_downloads_the_kinds_asked_for(here: SyncedActor) -> None:
     assert here.sync(only=["bbox"]).vanished.count == 0
 
 
+@pytest.mark.slow
 def test_a_hand_made_backup_is_adopted_and_only_the_rest_is_fetched(here: SyncedActor) -> None:
     home = here.root / "checkpoint"
     shutil.copytree(here.checkpoint, home)
@@ -424,6 +429,7 @@ def tools(folder: Path, *names: str) -> str:
     return str(folder)
 
 
+@pytest.mark.slow
 def test_a_pod_without_rsync_is_served_by_a_stream(
     tmp_path: Path, actor: Path, make_inventory: MakeInventory
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_stray_frame_is_quarantined_and_all_others_are_downloaded(here: Synced
     assert len(here.frames()) == FRAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "path"),
     [
@@ -183,6 +184,7 @@ def test_a_watch_keeps_the_good_frame_and_reports_that_the_camera_changed(here: 
     assert any("another camera" in w and "00003.frame" in w for w in lines[1].warnings)
 
 
+@pytest.mark.slow
 def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: SyncedActor) -> None:
     """It came before anybody looked at that, or was put here by hand."""
     (here.root / "checkpoint").mkdir(parents=True)
@@ -197,7 +199,6 @@ def test_verify_names_a_live_file_that_is_not_what_its_name_says(here: SyncedAct
     assert any(FRAME in w and "invalid here" in w for w in report.warnings)
 
 
-@pytest.mark.slow
 def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_missing(
     here: SyncedActor,
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_content_that_rotted_is_not_put_in_the_place_of_a_live_file_that_is_mi
     assert live_frame(here) == good == rotten.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["here", "host"])
 def test_nothing_is_called_repaired_whose_bytes_are_other_than_its_name_says(
     here: SyncedActor, monkeypatch: pytest.MonkeyPatch, source: str
@@ -248,6 +250,7 @@ def emptied(here: SyncedActor) -> None:
         here.history.commit(files, why="sync", host="here", new_tree=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verify", [False, True])
 def test_a_snapshot_with_fewer_frames_is_made_live_only_with_a_warning_and_the_way_back(
     here: SyncedActor, verify: bool
@@ -334,6 +337,7 @@ def test_a_restore_puts_nothing_that_is_no_frame_over_a_good_one(here: SyncedAct
     assert live_frame(here) == host_frame(here).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_restore_of_another_run_leaves_out_what_is_no_frame_and_mixes_nothing(here: SyncedActor) -> None:
     put_by_hand(here)
     shutil.rmtree(here.tracker)

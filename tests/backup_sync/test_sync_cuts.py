@@ -244,6 +244,7 @@ def test_of_two_syncs_started_together_one_refuses_or_waits_and_nothing_mixes(
         homes.check_history()
 
 
+@pytest.mark.slow
 def test_programs_that_write_into_live_files_leave_the_history_as_it_was(homes: Homes) -> None:
     homes.sync()
     good = homes.live()

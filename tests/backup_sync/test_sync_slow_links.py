@@ -111,6 +111,7 @@ def test_a_silence_that_is_shorter_than_the_time_out_goes_unnoticed(homes: Homes
     assert proxy.connections <= connections + 4  # two for each sync: none had to connect again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("percent", "rate"),
     [

@@ -81,6 +81,7 @@ def after_the_fetch(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object
     monkeypatch.setattr(SshSession, "pull", pull)
 
 
+@pytest.mark.slow
 def test_what_the_host_hashed_on_the_way_is_not_hashed_there_again(homes: Homes, asked: list[bytes]) -> None:
     report = homes.sync()
     assert (report.method, report.exit_code) == ("stream", 0)

@@ -338,6 +338,7 @@ def test_a_host_without_a_tracker_ends_it_at_once(tmp_path: Path, make_inventory
         watch(make_inventory({"here": {"kind": "local", "workdir": str(tmp_path)}}), every_s=EVERY_S)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_reported_once_and_the_watch_continues_when_there_is_room(
     tracking: Tracking, tmp_path: Path, make_inventory: MakeInventory, short_waits: None
 ) -> None:

@@ -239,6 +239,7 @@ def test_a_link_that_freezes_or_breaks_under_the_question_costs_only_its_own_row
     assert seconds < 8
 
 
+@pytest.mark.slow
 def test_not_found_but_a_host_was_unreachable_is_4_and_else_3(
     pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
@@ -436,6 +437,7 @@ def test_a_run_that_did_not_crop_has_no_use_for_the_box(here: Checkout) -> None:
     )
 
 
+@pytest.mark.slow
 def test_settings_and_frames_from_a_stranger_do_no_harm(here: Checkout) -> None:
     here.actor()
     config = here.tracker / "configs" / "actors" / "demo.yml"

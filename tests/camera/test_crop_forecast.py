@@ -39,6 +39,7 @@ def crop_of(landmarks: np.ndarray, size_wh: tuple[int, int], scale: float, image
     return crop_from_box(trackers_box(landmarks, size_wh, scale), size_wh, (image, image))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(faces())
 def test_what_a_box_says_of_its_face_is_always_true(drawn: tuple[np.ndarray, tuple[int, int], float]) -> None:
@@ -53,6 +54,7 @@ def test_what_a_box_says_of_its_face_is_always_true(drawn: tuple[np.ndarray, tup
     assert box_around(xc, yc, n, scale, size_wh) == trackers_box(*drawn)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(faces(), st.sampled_from([1.5, 2.5, 3.5, 5.0]))
 def test_a_face_that_the_box_gives_exactly_gives_the_trackers_next_box_to_the_pixel(

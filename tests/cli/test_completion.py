@@ -54,6 +54,7 @@ def test_bash_completes_commands_hosts_actors_presets_exports_and_kinds(shell: P
     assert complete(shell, "sync", "--only", "c") == ["checkpoints", "configs", "crops"]
 
 
+@pytest.mark.slow
 def test_bash_completes_the_jobs_of_the_ledger_the_newest_first(shell: Path) -> None:
     assert complete(shell, "logs", "") == []
     make_two_jobs(shell)

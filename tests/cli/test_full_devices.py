@@ -66,6 +66,7 @@ def test_an_answer_that_cannot_be_written_is_6_with_a_message(
     assert "Traceback" not in err and "Exception ignored" not in err
 
 
+@pytest.mark.slow
 def test_a_full_stderr_loses_the_message_and_not_the_exit_code(laptop: Inventory, tmp_path: Path) -> None:
     folder = laptop.path.parent
     assert run(folder, "logs", "nope", err=FULL)[0] == 3
@@ -86,6 +87,7 @@ def test_a_job_that_is_followed_into_a_full_file_keeps_running(laptop: Inventory
     assert ledger_of(laptop).find("last").state == "succeeded"
 
 
+@pytest.mark.slow
 def test_streams_that_are_closed_are_no_bug(laptop: Inventory) -> None:
     for closed, words, code in ((">&-", "hosts --json", 0), ("2>&-", "logs nope", 3)):
         shell = ["sh", "-c", f"exec '{BEING_REMOTE}' {words} {closed}"]

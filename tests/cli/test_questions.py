@@ -112,6 +112,7 @@ def test_init_adds_to_no_inventory_that_can_run_programs_until_somebody_agrees(
     assert inventory.read_text() == before and not (project / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("program", [BEING_REMOTE, INVOKE], ids=["being-remote", "invoke"])
 def test_an_inventory_that_can_run_programs_is_not_used_until_somebody_agrees(
     program: list[str], project: Path

@@ -40,6 +40,7 @@ def test_without_the_two_dashes_all_after_the_first_word_belongs_to_the_command(
     assert run_in(tmp_path, *run).returncode == 2  # no command
 
 
+@pytest.mark.slow
 def test_the_next_step_of_a_program_that_is_not_there_names_no_log_and_that_of_one_that_fails_does(
     works: Works, tmp_path: Path
 ) -> None:
@@ -51,6 +52,7 @@ def test_the_next_step_of_a_program_that_is_not_there_names_no_log_and_that_of_o
     assert "; logs command-" in run_in(tmp_path, *run, "false").stdout
 
 
+@pytest.mark.slow
 def test_a_job_that_runs_is_called_running_and_nothing_of_its_lock_is_said(
     works: Works, tmp_path: Path
 ) -> None:

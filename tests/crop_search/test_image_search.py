@@ -88,6 +88,7 @@ def test_pictures_of_two_boxes_are_unknown_and_both_are_named() -> None:
     assert "206.0" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late", [1, pytest.param(4, marks=pytest.mark.soak)])
 def test_a_second_box_one_pixel_away_is_not_taken_for_a_stray_picture(late: int) -> None:
     # A run begun anew after bbox.pt was lost: the face is found again, a pixel beside.
@@ -98,6 +99,7 @@ def test_a_second_box_one_pixel_away_is_not_taken_for_a_stray_picture(late: int)
     assert "frame 10: side 300.0 at 191.0, 30.0" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [31, pytest.param(40, marks=pytest.mark.soak)])
 def test_of_a_source_whose_border_was_cut_off_no_box_is_made_up(rows: int) -> None:
     # What the pictures show above its first row, a padded box of that map would leave black.
@@ -119,6 +121,7 @@ def test_the_crops_themselves_as_source_are_named_as_such() -> None:
     assert "or are crops themselves" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.soak), 2])
 def test_fewer_than_three_pictures_are_an_estimate(count: int) -> None:
     found = from_images(SMALL.stored([4, 9][:count]), SMALL.source(12))

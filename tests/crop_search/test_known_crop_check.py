@@ -39,6 +39,7 @@ def test_a_crop_one_pixel_off_does_not_agree_and_the_right_one_is_named(box: tup
     assert "side 300.0 at 190.0, 30.0" in check.reason
 
 
+@pytest.mark.slow
 def test_it_also_agrees_where_source_and_pictures_were_compressed() -> None:
     check = check_crop(_crop(*SMALL.box), STORED, SMALL.source(12, lambda f: as_jpeg(f, 40)))
     assert (check.agrees, check.exact, check.frame_offset) == (True, False, 0)

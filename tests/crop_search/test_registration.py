@@ -79,6 +79,7 @@ def test_a_turned_source_shows_as_skew_with_its_angle() -> None:
     assert np.rad2deg(fit.skew / 300) == pytest.approx((0.5, -0.5), abs=0.03)
 
 
+@pytest.mark.slow
 def test_the_error_bars_cover_what_compression_does() -> None:
     errors = []
     for number in range(1, 9):

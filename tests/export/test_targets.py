@@ -68,6 +68,7 @@ READERS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(cameras=any_cameras())
 def test_every_reader_projects_to_a_billionth_of_a_pixel_of_the_camera_that_was_exported(

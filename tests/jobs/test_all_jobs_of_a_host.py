@@ -38,6 +38,7 @@ def test_all_jobs_of_a_host_are_cancelled_and_ended_ones_are_left(works: Any) ->
     assert cancel_all(works.inventory).jobs == ()
 
 
+@pytest.mark.slow
 def test_all_jobs_of_a_host_that_gives_no_answer_are_unknown_or_abandoned_on_the_users_word(
     works: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,6 +61,7 @@ def test_all_jobs_of_a_host_that_gives_no_answer_are_unknown_or_abandoned_on_the
         (works.attempt(job) / "go").touch()
 
 
+@pytest.mark.slow
 def test_a_host_is_connected_to_once_for_all_of_its_jobs(works: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     started = {start(works, "a"), start(works, "b")}
     opened: list[str] = []

@@ -15,6 +15,7 @@ from being_remote.transport import open_session
 from being_remote.workflows.cancel import cancel, cancel_all
 
 
+@pytest.mark.slow
 def test_a_running_job_is_ended_with_its_children(works: Any) -> None:
     job = works.command("sleep 60 & echo $! > child; sleep 60").job
     child = works.attempt(job) / "work" / "child"
@@ -34,6 +35,7 @@ def _gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.slow
 def test_a_second_cancel_says_that_it_was_ended(works: Any) -> None:
     job = works.command("sleep 60").job
     cancel(works.inventory, job)
@@ -47,6 +49,7 @@ def test_an_ended_job_keeps_its_end(works: Any) -> None:
     assert (report.state, report.was_ended) == ("succeeded", True)
 
 
+@pytest.mark.slow
 def test_one_that_ended_meanwhile_keeps_its_end_too(works: Any) -> None:
     job = works.command("true").job
     works.until((works.attempt(job) / "end.json").exists)

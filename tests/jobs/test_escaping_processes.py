@@ -145,6 +145,7 @@ def start_keeping(desk: Any, what: str) -> tuple[Any, Path, int]:
     return spec, folder, daemon
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["lease", "session"])
 @pytest.mark.parametrize("then", ["cancel", "submit", "resume"])
 def test_a_daemon_that_only_its_gpu_or_its_session_tells_of_ends_after_its_supervisor_was_killed(
@@ -180,6 +181,7 @@ def test_a_process_that_cannot_be_seen_and_holds_the_gpu_is_named_at_the_end(
     assert said.endswith("; a process that cannot be seen from here still holds its GPU")
 
 
+@pytest.mark.slow
 def test_the_record_of_an_orphan_that_a_cancel_ended_is_as_complete_as_any_other(
     desk: Any, card: Any
 ) -> None:

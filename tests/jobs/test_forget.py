@@ -75,6 +75,7 @@ def test_a_process_that_outlived_its_job_keeps_the_folder(works: Any) -> None:
     assert report.exit_code == 4 and "still runs" in report.jobs[0].reason
 
 
+@pytest.mark.slow
 def test_a_rehearsal_of_forgetting_removes_nothing(works: Any) -> None:
     job = str(works.command("true", follow_it=True).job)
     before = sorted(p.relative_to(works.folder) for p in works.folder.rglob("*"))

@@ -86,6 +86,7 @@ def shared() -> Iterator[Path]:
 LONG = ("sh", "-c", "echo x >> ../../../starts; test {attempt} = 2 || sleep 60")
 
 
+@pytest.mark.slow
 def test_a_pod_started_anew_with_a_disk_of_its_own_has_lost_its_job(desk, cells, tmp_path: Path) -> None:
     cell, _ = cells
     (tmp_path / "disk").mkdir()

@@ -51,6 +51,7 @@ def test_each_job_is_one_row_and_a_host_is_asked_once(works: Any, monkeypatch: p
     assert all(r.since and r.ours and r.evidence["lock"] for r in report.jobs)
 
 
+@pytest.mark.slow
 def test_a_host_whose_entry_cannot_be_used_hides_no_job_of_another_host(works: Any) -> None:
     job = works.command("true", follow_it=True).job
     entry = {"name": "bad", "address": "127.0.0.1", "workdir": "/w", "identity_file": "/nosuch/key"}

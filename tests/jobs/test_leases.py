@@ -141,6 +141,7 @@ def test_a_driver_in_trouble_is_waited_for_and_too_few_gpus_are_not(
     ), seen.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("figure", ["[N/A]", "[GPU is lost]", "[Unknown Error]", "ERR!"])
 def test_a_broken_gpu_is_leased_to_nobody_and_named_as_the_reason(desk, card, figure: str) -> None:
     whole, broken = A100.format(i=1, u=1, used=4, use=0), A100.format(i=0, u=0, used=figure, use=figure)
@@ -153,6 +154,7 @@ def test_a_broken_gpu_is_leased_to_nobody_and_named_as_the_reason(desk, card, fi
     assert desk.until_on_gpus(spec.job) == (uuid(1),)
 
 
+@pytest.mark.slow
 def test_a_job_that_waits_longer_than_its_limit_ends_unstarted_and_says_what_it_waited_for(
     desk, card
 ) -> None:

@@ -68,6 +68,7 @@ def test_on_one_disk_the_job_goes_on_as_it_lies_there(three: Inventory, tmp_path
         cancel(three, job, host="x")
 
 
+@pytest.mark.slow
 def test_another_spec_under_the_same_id_is_not_touched(three: Inventory, tmp_path: Path) -> None:
     job = command(three, "exit 3", follow_it=True)
     there = tmp_path / "other/jobs" / job

@@ -8,6 +8,7 @@ import pytest
 from moving_model import Rules, search
 
 
+@pytest.mark.slow
 def test_no_order_of_steps_starts_an_attempt_twice_or_publishes_two() -> None:
     found = search()
     assert found.harm is None, found.trace

@@ -104,6 +104,7 @@ def test_a_supervisor_put_back_over_a_living_payload_takes_the_job_to_its_succes
     assert lines_in(desk.folder(spec.job) / "starts") == 1
 
 
+@pytest.mark.slow
 def test_files_that_are_not_whole_are_lost_with_the_true_count_of_frames_and_the_reason(desk) -> None:
     spec = tracking(desk, track=TRACK.replace("1 2 3", "1 2"))
     folder = start_orphan(desk, spec)
@@ -139,6 +140,7 @@ def test_a_job_without_a_verifying_step_is_lost_for_good_and_says_why(desk) -> N
     assert seen.reason == "its supervisor died; its exit code is unknown, and no step verifies its files"
 
 
+@pytest.mark.slow
 def test_a_supervisor_killed_while_the_last_step_verifies_is_put_back_and_verifies_again(desk) -> None:
     verify = f"{VERIFY}; touch ../verifying; while [ ! -e ../verified ]; do sleep 0.02; done"
     spec = tracking(desk, verify=verify)
@@ -194,6 +196,7 @@ def test_a_cancel_reaches_the_supervisor_that_was_put_back(desk) -> None:
     assert not (desk.folder(spec.job) / "checks").exists()
 
 
+@pytest.mark.slow
 def test_of_many_submits_at_once_one_supervisor_is_put_back(desk) -> None:
     spec = tracking(desk)
     folder = start_orphan(desk, spec)
@@ -210,6 +213,7 @@ def test_of_many_submits_at_once_one_supervisor_is_put_back(desk) -> None:
     assert lines_in(desk.folder(spec.job) / "checks") == 1
 
 
+@pytest.mark.slow
 def test_the_next_attempt_ends_what_a_second_supervisor_looks_after(desk) -> None:
     spec = tracking(desk, track=f"test {{attempt}} = 2 && {{ mkdir o; touch o/3.frame; }} || {{ {TRACK}; }}")
     start_orphan(desk, spec)
@@ -221,6 +225,7 @@ def test_the_next_attempt_ends_what_a_second_supervisor_looks_after(desk) -> Non
     assert lines_in(desk.folder(spec.job) / "starts") == 1
 
 
+@pytest.mark.slow
 def test_what_a_payload_leaves_running_ends_with_it_under_a_second_supervisor(desk) -> None:
     spec = tracking(desk, track=f"setsid sh -c 'echo $$ > ../daemon; exec sleep 60' & {TRACK}")
     folder = start_orphan(desk, spec)

@@ -63,7 +63,6 @@ def all_tracked(two_pods: TwoPods, job: str, frames: Path) -> None:
     two_pods.until(lambda: jobs(two_pods.inventory, hosts=["a"]).jobs[0].state != "running")
 
 
-@pytest.mark.slow
 def test_a_tracking_that_ended_after_its_supervisor_died_is_a_success_and_no_attempt_is_made(
     two_pods: TwoPods,
 ) -> None:
@@ -155,6 +154,7 @@ def test_a_job_whose_files_nothing_verifies_is_lost_and_resumed(works: Any) -> N
     assert json.loads((folder / "end.json").read_text())["state"] == "lost"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["no supervisor could start", "its files are still being verified"])
 def test_no_attempt_is_made_after_one_of_which_it_is_unknown_whether_it_is_lost(
     works: Any, monkeypatch: pytest.MonkeyPatch, why: str

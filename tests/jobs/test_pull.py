@@ -200,6 +200,7 @@ def test_copies_from_an_earlier_attempt_count_for_the_room_on_the_disk(
     assert [(a.path, "do not fit here" in a.reason) for a in report.quarantined] == [("new", True)]
 
 
+@pytest.mark.slow
 def test_links_and_specials_are_never_followed(works: Any, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
     script = f"echo x > plain; ln -s {tmp_path}/secret link; ln -s {tmp_path} folder; mkfifo pipe"
@@ -210,6 +211,7 @@ def test_links_and_specials_are_never_followed(works: Any, tmp_path: Path) -> No
     assert report.exit_code == 6
 
 
+@pytest.mark.slow
 def test_names_that_are_ours_or_leave_the_folder_are_refused(works: Any) -> None:
     report_of = works.command("echo evil > pulled.json; echo x > ok", follow_it=True)
     report = pull(works.inventory, report_of.job, all_files=True)
@@ -217,6 +219,7 @@ def test_names_that_are_ours_or_leave_the_folder_are_refused(works: Any) -> None
     assert json.loads((report.folder / "pulled.json").read_text())["job"] == report_of.job
 
 
+@pytest.mark.slow
 def test_what_tools_would_run_or_read_stays_on_the_host_and_the_rest_is_pulled(works: Any) -> None:
     evil = ("code/.git/hooks/x", ".envrc", "Makefile", "tasks.py", "sub/Inventory.YAML", "Pulled.json")
     made = "; ".join(f"mkdir -p $(dirname {name}); echo evil > {name}" for name in evil)
@@ -262,6 +265,7 @@ def test_only_the_attempt_that_counts_is_downloaded_and_the_one_before_is_kept_b
     assert json.loads((before / "pulled.json").read_text())["attempt"] == 1
 
 
+@pytest.mark.slow
 def test_of_a_job_that_failed_only_what_is_whole_is_downloaded(works: Any) -> None:
     job = works.command("mkdir c; echo torn > c/00001.frame; echo x > ok; exit 1", follow_it=True).job
     nothing = pull(works.inventory, job)

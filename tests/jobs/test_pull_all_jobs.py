@@ -63,6 +63,7 @@ def test_all_jobs_of_a_host_are_looked_at_once(works: Any, monkeypatch: pytest.M
     assert len(pull_all_jobs(works.inventory, all_files=True).jobs) == 3 and asked == ["status"]
 
 
+@pytest.mark.slow
 def test_what_is_local_already_is_no_fault_when_its_host_has_it_no_more(works: Any) -> None:
     kept = works.command(MAKE, follow_it=True).job
     pull_all_jobs(works.inventory, all_files=True)

@@ -52,6 +52,7 @@ def test_what_runs_is_never_started_again(works: Any, word: dict[str, bool]) -> 
     assert works.ledger.find(job).attempt == 1
 
 
+@pytest.mark.slow
 def test_what_succeeded_is_not_resumed(works: Any) -> None:
     works.command("true", follow_it=True)
     with pytest.raises(UsageError, match="it has succeeded"):
@@ -78,6 +79,7 @@ def test_unknown_is_resumed_only_on_the_users_word(works: Any) -> None:
     assert (1, "abandoned") in states and (2, "created") in states
 
 
+@pytest.mark.slow
 def test_an_attempt_that_was_seen_at_work_is_not_started_again_on_a_disk_that_was_set_back(
     works: Any,
 ) -> None:
@@ -101,6 +103,7 @@ def test_an_attempt_that_was_seen_at_work_is_not_started_again_on_a_disk_that_wa
     works.until(lambda: jobs(works.inventory).jobs[0].state == "failed")
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing_down(works: Any) -> None:
     job = works.command("false").job
     works.until((works.attempt(job) / "end.json").exists)

@@ -164,6 +164,7 @@ def test_the_actors_input_is_put_there_where_it_is_not(two_pods: TwoPods) -> Non
     assert contents(there / "source") == contents(two_pods.folder / "video")
 
 
+@pytest.mark.slow
 def test_another_video_on_the_other_pod_is_refused(two_pods: TwoPods) -> None:
     frame = two_pods.checkout("b") / "input/demo/source/00003.png"
     frame.write_bytes(frame.read_bytes() + b"x")

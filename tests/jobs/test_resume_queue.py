@@ -135,6 +135,7 @@ def test_resume_all_takes_no_job_and_resume_needs_one(works: Any, tmp_path: Path
     assert run("resume", *inventory) == 2
 
 
+@pytest.mark.slow
 def test_a_follower_starts_a_job_whose_queue_no_process_keeps(works: Any, busy: Any) -> None:
     job = waits(works, "echo done")
     kill_queue(works)

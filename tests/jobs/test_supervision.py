@@ -79,6 +79,7 @@ def test_a_payload_that_heeds_term_gets_its_grace_to_clean_up(desk) -> None:
     assert b"cleaned" in desk.log(spec.job)
 
 
+@pytest.mark.slow
 def test_a_cancel_before_the_start_keeps_the_job_from_ever_starting(desk) -> None:
     spec = desk.spec("touch", "../started")
     desk.submit(spec, attempt=1)
@@ -217,6 +218,7 @@ def test_what_cannot_start_fails_with_its_reason(desk, argv) -> None:
     assert ended.state == "failed" and "/no/such" in ended.reason
 
 
+@pytest.mark.slow
 def test_a_log_has_a_bound_and_its_end_and_no_progress_bars(desk) -> None:
     script = "import sys\nfor i in range(30000): sys.stdout.write('\\r%5d%%' % i)\n"
     script += "print()\nfor i in range(40000): print('line', i)\n"
@@ -256,6 +258,7 @@ def test_a_killed_supervisor_leaves_the_locks_with_the_payload_and_cancel_still_
     assert not any(map(alive, pids))
 
 
+@pytest.mark.slow
 def test_a_payload_that_ended_after_its_supervisor_was_killed_is_lost_and_not_restarted(desk) -> None:
     spec = desk.spec(
         "sh", "-c", "echo $$ >> ../../../starts; touch ../up; while [ ! -e ../go ]; do sleep 0.02; done"

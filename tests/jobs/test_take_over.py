@@ -68,6 +68,7 @@ def test_the_results_and_the_log_of_another_laptops_job_are_had_by_take_over(
     assert pull(theirs, "last", all_files=True).transferred_files == 0
 
 
+@pytest.mark.slow
 def test_another_laptops_job_is_cancelled_on_the_users_word_alone(works: Any, theirs: Inventory) -> None:
     job = works.command("sleep 60").job
     with pytest.raises(NotFoundError):

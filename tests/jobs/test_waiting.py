@@ -452,6 +452,7 @@ def test_jobs_of_one_command_wait_in_the_order_in_which_it_names_them(desk, hold
     assert order == [f"{spec.job}-1" for spec in waiting]
 
 
+@pytest.mark.slow
 def test_an_attempt_that_waits_for_an_earlier_one_to_stop_keeps_no_other_job_from_the_gpus(
     desk, card
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_video_and_an_identity_reach_a_pod_and_a_second_push_moves_nothing(
     assert (again.round_trips, again.verified) == (1, 2)
 
 
+@pytest.mark.slow
 def test_a_pod_without_rsync_is_served_all_the_same(build: Build, tmp_path: Path, video: Path) -> None:
     (tmp_path / "bin").mkdir()
     for name in ("sh", "mkdir"):
@@ -294,6 +295,7 @@ def test_a_name_that_leaves_the_folder_is_never_pushed(here: Setting, video: Pat
     assert not here.input.exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_here_between_hashing_and_sending_is_not_placed(
     here: Setting, tmp_path: Path
 ) -> None:

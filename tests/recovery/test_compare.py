@@ -319,6 +319,7 @@ def test_settings_that_would_fill_the_memory_are_refused(tmp_path: Path) -> None
         compare(None, str(bomb), str(bomb))
 
 
+@pytest.mark.slow
 def test_the_picture_is_written_whole_and_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     a = make_run(tmp_path, "a", flashavatar)
     b = make_run(tmp_path, "b")

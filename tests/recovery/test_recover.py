@@ -176,6 +176,7 @@ def test_settings_that_leave_out_more_images_than_any_source_holds_are_refused_i
 # From a backup, through the inventory
 
 
+@pytest.mark.slow
 def test_an_actors_backup_with_its_video_gives_cameras_overlay_numbers_and_times(
     here: Path, drawn: ActorTruth, make_inventory: Callable[..., Inventory]
 ) -> None:
@@ -537,6 +538,7 @@ def test_loading_the_workflow_loads_no_heavy_library() -> None:
     assert done.stdout.split() == []
 
 
+@pytest.mark.slow
 def test_recovering_loads_no_torch(here: Path, tmp_path: Path) -> None:
     truth = numbers_only(tmp_path / "mt")
     code = (

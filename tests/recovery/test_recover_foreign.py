@@ -178,6 +178,7 @@ def test_chunks_that_no_pixels_confirm_are_unverified_and_their_stretches_are_na
     assert half.grade == "unverified" and "frames 00003 to 00005" in half.warnings[0]
 
 
+@pytest.mark.slow
 def test_chunks_cut_by_boxes_of_their_own_give_no_camera(
     here: Path, filmed: ActorTruth, tmp_path: Path
 ) -> None:

@@ -281,6 +281,7 @@ def test_a_folder_of_frames_with_one_of_a_huge_number_is_read_within_bounds(
     assert pictured(here / "a") == list(run.tracked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moved", [range(20, 28), range(40, 59)])
 def test_crops_that_another_box_cut_give_no_camera_wherever_in_the_run_they_lie(
     here: Path, tmp_path: Path, uneven: Path, moved: range

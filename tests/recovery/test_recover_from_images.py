@@ -76,6 +76,7 @@ def is_the_truth(report: RecoverReport, truth: ActorTruth) -> bool:
 # Without bbox.pt
 
 
+@pytest.mark.slow
 def test_explain_adds_the_offset_of_a_crop_that_was_found_by_pictures(here: Path, filmed: ActorTruth) -> None:
     by_box = run_of(filmed, explain=True).explain
     found = run_of(filmed, from_images=source(filmed), explain=True).explain
@@ -120,6 +121,7 @@ def test_phantom_crops_of_no_frame_are_left_out_and_counted(here: Path, lost: Ac
     assert report.grade == "exact" and {f.frame_id for f in report.evidence.frames} <= set(range(6))
 
 
+@pytest.mark.slow
 def test_images_are_numbered_like_the_source_and_strips_hold_the_crop_at_their_left(
     here: Path, lost: ActorTruth
 ) -> None:

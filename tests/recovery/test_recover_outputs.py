@@ -471,6 +471,7 @@ def test_what_if_writes_what_is_named(here: Path, plain: ActorTruth) -> None:
     assert report.what_if is not None and Path(named(report, "cameras.json")).is_file()
 
 
+@pytest.mark.slow
 def test_the_page_and_the_drawings_show_the_run(here: Path, filmed: ActorTruth) -> None:
     report = run_of(filmed, plot=True)
     page = Path(named(report, "report.html")).read_text()

@@ -30,12 +30,14 @@ def recover(run: Path, folder: Path, *words: str) -> subprocess.CompletedProcess
     )
 
 
+@pytest.mark.slow
 def test_the_cameras_are_recovered_without_torch(run: Path, tmp_path: Path) -> None:
     done = recover(run, tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/cameras.json").exists() and (tmp_path / "out/nerfstudio/transforms.json").exists()
 
 
+@pytest.mark.slow
 def test_an_export_of_arrays_is_written_without_torch(run: Path, tmp_path: Path) -> None:
     done = recover(run, tmp_path, "--export", "flashavatar", "--allow-off-centre")
     assert done.returncode == 0, done.stderr

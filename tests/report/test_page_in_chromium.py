@@ -59,6 +59,7 @@ def open_page(
     return chromium
 
 
+@pytest.mark.slow
 def test_it_opens_from_disk_without_a_complaint_and_asks_for_nothing_else(
     chromium: Chromium, tmp_path: Path
 ) -> None:

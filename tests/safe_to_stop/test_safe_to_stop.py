@@ -302,6 +302,7 @@ def test_a_frame_that_is_a_link_is_a_no(here: Place) -> None:
     assert "is a link" in what and "00009.frame" in what
 
 
+@pytest.mark.slow
 def test_a_run_that_no_actor_names_is_a_no_until_its_bytes_are_local(here: Place) -> None:
     sync(here.inventory)
     other = here.tracker / "output/other/checkpoint"
@@ -317,6 +318,7 @@ def test_a_run_that_no_actor_names_is_a_no_until_its_bytes_are_local(here: Place
     assert "output: output/other" in next_step
 
 
+@pytest.mark.slow
 def test_frames_behind_an_output_that_is_a_link_to_another_disk_are_seen(here: Place, tmp_path: Path) -> None:
     sync(here.inventory)
     shutil.move(here.tracker / "output", tmp_path / "disk/volume")
@@ -343,6 +345,7 @@ def test_a_run_that_no_actor_names_is_a_no_though_only_a_link_leads_to_it(
     assert "volume/output/bob/checkpoint' holds 1 file ('7.frame')" in what
 
 
+@pytest.mark.slow
 def test_the_copy_in_a_backup_on_the_host_counts_by_its_bytes(here: Place) -> None:
     sync(here.inventory)
     copy = here.workdir / "data/backup/demo/checkpoint"
@@ -462,6 +465,7 @@ def test_frames_on_a_memory_disk_behind_a_link_count(here: Place) -> None:
     assert any("outside the workdir" in note and memory in note for note in report.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["input/00001.png", "mesh/00001.ply", "input/00001.jpg"])
 def test_crops_and_meshes_that_exist_only_there_are_a_no(here: Place, name: str) -> None:
     sync(here.inventory)
@@ -474,6 +478,7 @@ def test_crops_and_meshes_that_exist_only_there_are_a_no(here: Place, name: str)
         shutil.rmtree(file.parent)
 
 
+@pytest.mark.slow
 def test_a_frame_by_another_spelling_is_unknown_unless_its_bytes_are_local(here: Place) -> None:
     sync(here.inventory)
     odd = here.tracker / "output/demo/checkpoint/00001.FRAME"
@@ -912,6 +917,7 @@ def _volume(place: Place) -> str:
     return str(json.loads((place.workdir / "jobs/.volume").read_text())["volume"])
 
 
+@pytest.mark.slow
 def test_an_attempt_that_runs_although_its_job_was_moved_is_a_no(here: Place) -> None:
     job = here.job("sleep 60")
     ledger = ledger_of(here.inventory)
@@ -1024,6 +1030,7 @@ def test_no_gpu_is_fine_and_a_driver_in_trouble_is_unknown(
     assert here.look().safe is safe
 
 
+@pytest.mark.slow
 def test_idle_is_reported_by_the_hosts_own_times(here: Place) -> None:
     sync(here.inventory)
     for folder, _, names in os.walk(here.tracker):

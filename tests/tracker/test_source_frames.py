@@ -77,6 +77,7 @@ def test_the_last_frame_is_shown_as_long_as_ffmpeg_shows_it(
         assert len(frames_in_source(source.times_s, 25)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("late_ms", [10, 20, 50, 500])
 @pytest.mark.parametrize("kind", ["even", "uneven"])
 def test_a_video_whose_sound_begins_before_it_is_cut_from_the_sound_on(

@@ -178,6 +178,7 @@ def test_a_megabyte_to_a_link_that_froze_does_not_hang_the_caller(linked: Sessio
     assert time.monotonic() - started < 6
 
 
+@pytest.mark.slow
 def test_a_pod_that_is_killed_under_a_command_is_lost_and_then_unreachable(
     own_pod: Pod, make_inventory: Callable[..., Inventory]
 ) -> None:

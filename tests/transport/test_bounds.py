@@ -119,6 +119,7 @@ def test_a_log_that_grew_since_it_was_listed_is_downloaded_as_it_was_listed(
     }
 
 
+@pytest.mark.slow
 def test_many_files_that_each_grow_a_little_are_stopped_together(
     tmp_path: Path, small_growth: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

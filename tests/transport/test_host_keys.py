@@ -230,6 +230,7 @@ def test_a_pin_is_the_pods_and_not_its_jump_hosts(
     assert (tmp_path / "in" / "f").read_text() == "through"
 
 
+@pytest.mark.slow
 def test_a_wrong_pin_stops_at_the_pod_though_the_jump_hosts_key_is_that_one(
     behind: Inventory, pod: Pod, jump: Pod
 ) -> None:

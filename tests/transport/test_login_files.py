@@ -76,6 +76,7 @@ def test_a_login_file_that_reads_takes_nothing_of_a_commands_input(
         assert sent.stdout == b"one\ntwo\none!"
 
 
+@pytest.mark.slow
 def test_a_login_file_that_reads_takes_nothing_of_an_upload(
     bare_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

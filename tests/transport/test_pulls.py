@@ -205,6 +205,7 @@ def test_a_pod_without_rsync_and_python_names_both(make_inventory: MakeInventory
     assert caught.value.host == "pod" and caught.value.tool == "rsync or python3"
 
 
+@pytest.mark.slow
 def test_a_file_that_becomes_shorter_while_it_is_sent_keeps_no_other_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

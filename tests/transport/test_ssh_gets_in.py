@@ -146,6 +146,7 @@ def test_a_login_that_both_refuse_lists_the_keys(
         opened(make_inventory, own_pod, identity_file=str(wrong))
 
 
+@pytest.mark.slow
 def test_such_a_server_behind_a_jump_is_served_and_each_key_on_the_way_is_checked(
     pod: Pod, start: Callable[..., ParticularPod], make_inventory: MakeInventory, tmp_path: Path
 ) -> None:

@@ -136,6 +136,7 @@ def test_a_key_of_another_type_is_found_by_its_fingerprint(
     assert trust(inventory, host="pod").keys[0].action == "already trusted"
 
 
+@pytest.mark.slow
 def test_jump_hosts_are_asked_about_first_and_stored_too(
     pod: Pod, own_pod: Pod, make_inventory: MakeInventory, tmp_path: Path
 ) -> None:
