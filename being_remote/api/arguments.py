@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast
 
@@ -18,7 +19,7 @@ from being_remote.inventory_trust import require_trust
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 PathLike = str | Path
-# Strict: an inventory can be iterated, and is no list of names.
+# Strict: an inventory can be iterated, so it would pass for a list of names.
 Names = str | Annotated[list[str], Strict()] | Annotated[tuple[str, ...], Strict()] | None
 InventoryLike = InstanceOf[Inventory] | str | Path | None
 
@@ -51,8 +52,8 @@ def checked(function: Function) -> Function:
     """
     validated, signature = validate_call(function), inspect.signature(function)
     where = f"{function.__qualname__}()"
-    names = ", ".join(name for name in signature.parameters if name != "self")
-    hint = f"its arguments: {names}"
+    hint = f"its arguments: {', '.join(name for name in signature.parameters if name != 'self')}"
+    keywords = next((p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD), "")
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -60,11 +61,11 @@ def checked(function: Function) -> Function:
             bound = signature.bind(*args, **kwargs)
         except TypeError as e:
             raise UsageError(str(e), where=where, hint=hint) from None
-        # By their names, so that an error names them, too.
-        named = bound.arguments | bound.arguments.pop("options", {})
-        own = [named.pop("self")] if "self" in named else []
+        named = dict(bound.arguments)
+        named.update(named.pop(keywords, {}))
+        instance = [named.pop("self")] if "self" in named else []
         try:
-            return validated(*own, **named)
+            return validated(*instance, **named)  # by their names, so that an error names them, too
         except ValidationError as e:
             if e.title.rpartition(".")[2] != function.__name__:
                 raise  # not of these arguments
@@ -124,11 +125,18 @@ def read_inventory(inventory: InventoryLike) -> Inventory:
     return inventory if isinstance(inventory, Inventory) else load_inventory(inventory)
 
 
-def read_optional_inventory(inventory: InventoryLike) -> Inventory | None:
-    """As `read_inventory`, but None where none was named and none is found, or it is wrong."""
+def inventory_for(runs: Sequence[PathLike], inventory: InventoryLike) -> Inventory | None:
+    """As `read_inventory`; None for folders and files where none was named.
+
+    A name that is neither may be an actor's or a job's, unless no inventory is found, or it is wrong.
+    """
+    if inventory is None and all(Path(run).expanduser().exists() for run in runs):
+        with contextlib.suppress(InventoryError, InventoryUntrusted):
+            return read_inventory(None)
+        return None
     try:
         return read_inventory(inventory)
-    except (InventoryError, InventoryUntrusted):
+    except InventoryError:
         if inventory is not None:
             raise
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from being_remote.api.arguments import InventoryLike, PathLike, checked, read_optional_inventory, read_path
+from being_remote.api.arguments import InventoryLike, PathLike, checked, inventory_for, read_path
 from being_remote.recovery.run_comparison import CompareReport
 from being_remote.workflows import compare as workflow
 
@@ -28,4 +28,4 @@ def compare(
         >>> report.parameters is not None
         True
     """
-    return workflow.compare(read_optional_inventory(inventory), str(a), str(b), plot=read_path(plot))
+    return workflow.compare(inventory_for([a, b], inventory), str(a), str(b), plot=read_path(plot))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from being_remote.api.arguments import InventoryLike, Names, checked, read_inventory, read_names
-from being_remote.session import no_progress
+from being_remote.session import OnProgress, no_progress
 from being_remote.workflows import find_bbox as workflow
 from being_remote.workflows.find_bbox import FindReport
 
@@ -19,7 +16,7 @@ def find_bbox(
     fetch: bool = False,
     search_time_s: float | None = None,
     inventory: InventoryLike = None,
-    on_progress: Callable[..., Any] = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> FindReport:
     """Search hosts and this laptop for an actor's bbox.pt, and check all that is found.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from being_remote.api.arguments import (
     InventoryLike,
     Names,
     PathLike,
     checked,
+    inventory_for,
     read_inventory,
     read_names,
-    read_optional_inventory,
     read_path,
 )
 from being_remote.api.cameras import FrameCameras
@@ -23,7 +22,7 @@ from being_remote.recovery.camera_recovery import RecoveredCameras, recover_came
 from being_remote.recovery.found_crop import FoundCrop
 from being_remote.recovery.recovery_input import OpenVideos
 from being_remote.recovery.recovery_report import RecoverReport
-from being_remote.session import no_progress
+from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.recover import EvidenceChoice, OutputChoice, RunChoice, find_crop
 
 
@@ -68,8 +67,9 @@ class Recovery:
 
     @property
     def crop(self) -> Crop | None:
-        """How the tracker's crops were cut from the original frames; None where it is unknown."""
-        return self._recovered.found.crop
+        """How the tracker's crops were cut from the original frames; None where no camera can be given."""
+        found = self._recovered.cameras
+        return None if found is None else found.crop
 
     @property
     def grade(self) -> str:
@@ -135,7 +135,7 @@ def recover(
     bbox: PathLike | tuple[int, int, int, int] | None = None,
     from_images: PathLike | None = None,
     from_landmarks: PathLike | None = None,
-    on_progress: Callable[..., Any] = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> Recovery:
     """Recover the cameras of the original video from one run; writes nothing.
 
@@ -160,7 +160,7 @@ def recover(
         >>> print(recovery.cameras.K[0, 0].round(3), recovery.grade)
         1409.268 verified
     """
-    source = read_optional_inventory(inventory) if run is not None else read_inventory(inventory)
+    source = read_inventory(inventory) if run is None else inventory_for([run], inventory)
     box = bbox if isinstance(bbox, tuple) else None
     evidence = EvidenceChoice(
         source_size=source_size,

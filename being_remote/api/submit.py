@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -25,10 +25,10 @@ from being_remote.errors import UsageError
 from being_remote.inventory import Inventory
 from being_remote.jobs.cancel import CancelReport
 from being_remote.jobs.job_status import JobStatus
-from being_remote.jobs.ledger import LAST
+from being_remote.jobs.ledger import LAST, ledger_of
 from being_remote.jobs.logs import WHOLE, LogStart
 from being_remote.recipes.retrack_request import DEFAULT_RECIPE, RetrackRequest
-from being_remote.session import no_progress
+from being_remote.session import OnProgress, no_progress
 from being_remote.workflows.cancel import cancel
 from being_remote.workflows.jobs import job_status
 from being_remote.workflows.logs import logs
@@ -97,16 +97,20 @@ class Job:
     def wait(self, timeout_s: float | None = None, *, every_s: float = EVERY_S) -> JobStatus:
         """Wait until it ends; an answer that does not come is waited for, too.
 
+        A job that nothing on its host will start is not waited for: `reason` says what to do.
+
         Args:
             timeout_s: seconds after which its status is returned as it is then; default: never.
             every_s: seconds from one look to the next.
         """
-        began = time.monotonic()
+        began, unattended = time.monotonic(), False
         while True:
             status = self.status()
             left_s = every_s if timeout_s is None else timeout_s - (time.monotonic() - began)
-            if status.state.ended or left_s <= 0:
+            # Seen twice: between its claim and its supervisor every job looks so.
+            if status.state.ended or left_s <= 0 or (unattended and status.is_unattended):
                 return status
+            unattended = status.is_unattended
             time.sleep(min(every_s, left_s))
 
     @checked
@@ -123,7 +127,7 @@ class Job:
         return "\n".join(line.line for line in logs(self.inventory, self.id, start=start).lines)
 
     @checked
-    def pull(self, *, all_files: bool = False, on_progress: Callable[..., Any] = no_progress) -> PullReport:
+    def pull(self, *, all_files: bool = False, on_progress: OnProgress = no_progress) -> PullReport:
         """Download its results, verified; `folder` says where they lie.
 
         Args:
@@ -165,8 +169,6 @@ def find_job(job: str = LAST, *, inventory: InventoryLike = None) -> Job:
         >>> find_job("last") == job
         True
     """
-    from being_remote.jobs.ledger import ledger_of
-
     source = read_inventory(inventory)
     return Job(ledger_of(source).find(job).job, source)
 

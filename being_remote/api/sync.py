@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, overload
+from typing import overload
 
 from being_remote.api.arguments import InventoryLike, Names, checked, read_inventory, read_names
 from being_remote.backup_sync.sync_report import SyncReport, SyncsReport
-from being_remote.session import Feedback, no_progress
+from being_remote.session import Feedback, OnProgress, no_progress
 from being_remote.workflows import sync as workflow
 
 
@@ -20,7 +19,7 @@ def sync(
     dry_run: bool = False,
     verify: bool = False,
     inventory: InventoryLike = None,
-    on_progress: Callable[..., Any] = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> SyncReport: ...
 @overload
 def sync(
@@ -31,7 +30,7 @@ def sync(
     dry_run: bool = False,
     verify: bool = False,
     inventory: InventoryLike = None,
-    on_progress: Callable[..., Any] = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> SyncsReport: ...
 @checked
 def sync(
@@ -42,7 +41,7 @@ def sync(
     dry_run: bool = False,
     verify: bool = False,
     inventory: InventoryLike = None,
-    on_progress: Callable[..., Any] = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> SyncReport | SyncsReport:
     """Download an actor's files from a host into its backup; nothing that is there is lost.
 

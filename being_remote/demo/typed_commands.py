@@ -56,7 +56,7 @@ class DemoView(Protocol):
         """Show the first screen."""
 
     def show_line(self, line: str) -> None:
-        """Show a line of the shell that is no command of ours."""
+        """Show a line of the shell that runs another program."""
 
     def run(self, words: Sequence[str], folder: Path) -> CommandResult:
         """Run `being-remote WORDS...` in the folder."""

@@ -102,6 +102,9 @@ def test_an_inventory_that_was_found_and_runs_programs_is_not_used_before_it_is_
     with pytest.raises(InventoryUntrusted, match="is not trusted yet") as refused:
         br.sync()
     assert f'load_inventory("{notebook / "inventory.yaml"}")' in refused.value.hint
+    with pytest.raises(InventoryUntrusted):  # an actor's name needs it
+        br.recover("roman")
+    assert br.recover("backups/roman", video="roman.mp4").grade == "verified"  # a folder does not
     assert br.sync(inventory=notebook / "inventory.yaml", dry_run=True).host == "a100"
 
 

@@ -73,6 +73,13 @@ def test_an_unknown_crop_gives_no_camera_and_says_why(notebook: Path) -> None:
     assert not Path("recovered").exists()
 
 
+def test_a_box_that_the_pixels_contradict_gives_neither_crop_nor_camera(notebook: Path) -> None:
+    recovery = br.recover("roman", bbox=(10, 210, 10, 210))
+    assert recovery.crop is None
+    with pytest.raises(InconsistentData, match="no camera can be given"):
+        recovery.cameras  # noqa: B018 - it raises
+
+
 def test_a_recovery_writes_nothing_before_it_is_exported_and_a_dry_run_nothing_at_all(notebook: Path) -> None:
     before = sorted(notebook.rglob("*"))
     recovery = br.recover("roman")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 import being_remote as br
+from being_remote.api import submit
 from being_remote.errors import NotFoundError
 from being_remote.pod.job_states import JobState
 
@@ -38,6 +40,20 @@ def test_a_wait_ends_with_the_job_or_with_its_time_and_says_which(notebook: Path
 
 
 @pytest.mark.slow
+def test_a_job_that_nothing_will_start_is_not_waited_for(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = waiting(notebook / "go")
+    running = job.status()
+    lonely = dataclasses.replace(running, state=JobState.SUBMITTED, reason="no supervisor runs")
+    shown = iter([lonely, running, lonely, lonely, running])
+    monkeypatch.setattr(submit, "job_status", lambda *_: next(shown))
+    assert job.wait(every_s=0.0) is lonely
+    assert next(shown) is running  # once was not enough
+    monkeypatch.undo()
+    job.cancel()
+
+
 def test_a_job_whose_host_is_gone_is_unknown_with_its_last_known_state(notebook: Path) -> None:
     job = waiting(notebook / "go")
     assert job.status().state is JobState.RUNNING

@@ -131,7 +131,7 @@ def test_only_this_boot_or_an_earlier_one_on_this_pods_own_disk_runs_nowhere_els
 
 def test_a_volume_on_another_disk_than_the_containers_is_not_known_to_be_its_own(tmp_path: Path) -> None:
     if os.stat("/dev/shm").st_dev == os.stat("/").st_dev:
-        pytest.skip("needs a second disk")
+        pytest.skip("this machine has /dev/shm on the same disk as /")
     assert boot_identity._is_own_disk("/dev/shm") is None
     assert boot_identity._is_own_disk("/") is True
 
